@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
-	"iter"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,136 +20,312 @@ import (
 
 type importCmd struct {
 	login
-	File   string `arg:"" type:"existingfile" help:"The export."`
-	Format string `name:"format" required:"" enum:"irc,whatsapp" help:"The format of the export: ${enum}." placeholder:"FORMAT"`
+	File    string `arg:"" type:"existingfile" help:"The export."`
+	Format  string `name:"format" enum:"auto,irc,whatsapp,telegram,slack,discord,matrix,mattermost" default:"auto" help:"The format of the export: ${enum}." placeholder:"FORMAT"`
+	Dialect string `name:"dialect" help:"Which program wrote an irc export, such as irssi; by default it is recognised." placeholder:"NAME"`
+	Chat    string `name:"chat" help:"The chat or channel, of an export that holds several." placeholder:"NAME"`
 
 	Thread string `name:"thread" xor:"where" help:"Into this thread, which you own or are an admin of." placeholder:"ID"`
-	Scope  string `name:"scope" xor:"where" help:"Into a private thread of this scope: the one that an earlier import of it created, or a new one." placeholder:"SCOPE"`
+	Scope  string `name:"scope" xor:"where" help:"Into a private thread of this scope: the one that already holds a part of the export, or a new one." placeholder:"SCOPE"`
 
-	Zone string `name:"zone" help:"Time zone of the export, such as Asia/Jakarta." default:"Local"`
-	Date string `name:"date" help:"Day on which an irc export begins, as 2006-01-02; by default it is in the file's name." placeholder:"DAY"`
-	Self string `name:"self" help:"Your name in a whatsapp export, where it says You or Anda." placeholder:"NAME"`
+	Zone  string            `name:"zone" help:"Time zone of the export, such as Asia/Jakarta." default:"Local"`
+	Date  string            `name:"date" help:"Day on which an irc export begins, as 2006-01-02; by default it is in the file or its name." placeholder:"DAY"`
+	Dates string            `name:"dates" enum:",dmy,mdy" default:"" help:"Order of day and month in a whatsapp export; by default the file decides it." placeholder:"dmy|mdy"`
+	Self  string            `name:"self" help:"Your name in a whatsapp export, where it says You or Anda." placeholder:"NAME"`
+	Alias map[string]string `name:"alias" mapsep:"none" help:"A person whom an earlier export called otherwise; repeatable." placeholder:"NEW=OLD"`
 
-	DryRun bool `name:"dry-run" help:"Only read the file and print what it holds; connects to no server."`
+	DryRun bool `name:"dry-run" help:"Write nothing, and report what would happen: without a target only what the file holds, and without a server."`
 	JSON   bool `name:"json" help:"Print the summary as JSON."`
+
+	zone *time.Location
 }
 
 func (*importCmd) Help() string {
 	return `Messages keep who sent them and when; joins and leaves become members who come and go. A second run adds
-nothing, and a longer export of the same chat only its new lines.
+nothing, and a longer export of the same chat only its new lines. The whole file is read before anything is
+written. The exit code is 1 if a part of it could not be read or was refused. See docs/import.md.
 
 Examples:
 
-    gotong import --format irc 2026-08-17.txt --dry-run
-    gotong import --format irc 2026-08-17.txt --scope rt05
-    gotong import --format whatsapp "Chat WhatsApp dengan RT 05.txt" --zone Asia/Jakarta --self Wati --scope rt05
-    gotong import --format whatsapp longer.txt --thread 0192f0c1-2345-8abc-9def-0123456789ab`
+    gotong import 2026-08-17.txt --dry-run
+    gotong import "Chat WhatsApp dengan RT 05.txt" --zone Asia/Jakarta --self Wati --scope rt05
+    gotong import slack-export.zip --chat umum --scope rt05
+    gotong import longer.txt --thread 0192f0c1-2345-8abc-9def-0123456789ab`
 }
 
 func (c *importCmd) Run(ctx context.Context, std *stdio) error {
-	entries, err := c.read()
+	source, err := c.source()
 	if err != nil {
 		return err
 	}
-	report := importReport{File: filepath.Base(c.File), Format: c.Format, DryRun: c.DryRun, Thread: c.Thread}
-	if c.DryRun {
-		_, report.Read = plan(c.Thread, entries)
-		return c.print(std, report)
+	file, err := importer.Open(c.File, source)
+	if err != nil {
+		return rejected(err)
+	}
+	defer file.Close() //nolint:errcheck // only read
+	report := importReport{File: filepath.Base(c.File), DryRun: c.DryRun, Thread: c.Thread, zone: c.zone}
+	if report.Survey, err = file.Survey(source); err != nil {
+		return rejected(err)
 	}
 	if c.Thread == "" && c.Scope == "" {
+		if c.DryRun {
+			return errors.Join(c.print(std, report), report.faulty())
+		}
 		return misuse("--scope rt05, or --thread with the id of a thread of yours", "no target is given")
 	}
 	remote, err := c.client(ctx)
 	if err != nil {
 		return err
 	}
-	if report.Thread, err = c.thread(ctx, remote, entries); err != nil {
+	in := importing{importCmd: c, remote: remote, file: file, source: source, survey: &report.Survey}
+	if report.Thread, err = in.thread(ctx); err != nil {
 		return err
 	}
-	var steps []importer.Step
-	steps, report.Read = plan(report.Thread, entries)
+	if report.Known, err = in.compare(ctx, report.Thread); err != nil {
+		return err
+	}
+	if c.DryRun {
+		return errors.Join(c.print(std, report), report.faulty())
+	}
+	if report.Thread == "" {
+		if report.Thread, err = in.create(ctx); err != nil {
+			return err
+		}
+	}
 	began := time.Now()
-	report.Written, err = c.write(ctx, std, remote, report.Thread, steps)
+	report.Written, err = in.write(ctx, std, report.Thread)
 	report.Seconds = time.Since(began).Seconds()
 	if ctx.Err() != nil {
 		err = &failure{err: errors.New("interrupted"), code: 1, hint: "the same command again: it resumes where it stopped"}
 	}
+	report.stopped = err != nil
+	if err == nil {
+		err = report.faulty()
+	}
 	return errors.Join(c.print(std, report), err)
 }
 
-// read reads the whole file. An export is small, and the estimate of the
-// remaining time needs its length.
-func (c *importCmd) read() ([]importer.Entry, error) {
-	source := importer.Source{Format: importer.Format(c.Format), Name: c.File, Self: c.Self}
-	var err error
-	if source.Zone, err = zoneOf(c.Zone); err != nil {
-		return nil, err
+// rejected explains why a file is not imported.
+func rejected(err error) error {
+	if r, ok := errors.AsType[*importer.RejectionError](err); ok {
+		return &failure{err: r, hint: r.Hint, code: 1}
 	}
-	if c.Date != "" {
-		if source.Date, err = time.Parse(time.DateOnly, c.Date); err != nil {
-			return nil, misuse("--date 2026-08-17", "%q is not a day", c.Date)
-		}
-	}
-	file, err := os.Open(c.File)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close() //nolint:errcheck // only read
-	var list []importer.Entry
-	for e, err := range importer.Parse(source, file) {
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, e)
-	}
-	if len(list) == 0 {
-		return nil, errors.New("the file is empty")
-	}
-	return list, nil
+	return err
 }
 
-func (c *importCmd) thread(ctx context.Context, remote *client.Client, entries []importer.Entry) (string, error) {
-	if c.Thread != "" {
-		t, err := remote.Thread(ctx, c.Thread)
-		if err == nil && t.MyRole != "owner" && t.MyRole != "admin" {
-			err = &failure{
-				err: errors.New("only an owner or admin of a thread can import into it"), code: 1,
-				hint: "--scope, to import into a thread of your own",
+func (c *importCmd) source() (importer.Source, error) {
+	s := importer.Source{Name: c.File, Dialect: c.Dialect, Dates: c.Dates, Self: c.Self, Chat: c.Chat, Alias: c.Alias}
+	if c.Format != "auto" {
+		s.Format = importer.Format(c.Format)
+	}
+	if c.Dialect != "" && !slices.Contains(strings.Split(importer.DialectNames(), ", "), c.Dialect) {
+		return s, misuse("one of "+importer.DialectNames(), "%q is no dialect of irc", c.Dialect)
+	}
+	var err error
+	if c.zone, err = zoneOf(c.Zone); err != nil {
+		return s, err
+	}
+	s.Zone = c.zone
+	if c.Date != "" {
+		if s.Date, err = time.Parse(time.DateOnly, c.Date); err != nil {
+			return s, misuse("--date 2026-08-17", "%q is not a day", c.Date)
+		}
+	}
+	if info, err := os.Stat(c.File); err == nil {
+		s.Latest = info.ModTime().Add(24 * time.Hour) // whatever the zone
+	}
+	return s, nil
+}
+
+// importing is an import with its target.
+type importing struct {
+	*importCmd
+	remote *client.Client
+	file   *importer.File
+	source importer.Source
+	survey *importer.Survey
+}
+
+func (in importing) steps(thread string) func(func(importer.Step, error) bool) {
+	p := importer.NewPlan(thread)
+	p.Targets, p.Names = in.survey.Targets, in.Thread == ""
+	return p.Steps(in.file.Entries(in.source))
+}
+
+// thread returns the thread to import into; empty if it is to be created.
+func (in importing) thread(ctx context.Context) (string, error) {
+	if in.Thread == "" {
+		return in.find(ctx)
+	}
+	t, err := in.remote.Thread(ctx, in.Thread)
+	if err == nil && t.MyRole != "owner" && t.MyRole != "admin" {
+		err = &failure{
+			err: errors.New("only an owner or admin of a thread can import into it"), code: 1,
+			hint: "--scope, to import into a thread of your own",
+		}
+	}
+	return in.Thread, notThere(err, gotong.NewStream("thread", in.Thread))
+}
+
+// overlapPages is how many pages of messages are searched at the end of a thread.
+const overlapPages = 5
+
+// find returns the thread of the scope that already holds messages of this export:
+// the whole, or a part that began elsewhere.
+func (in importing) find(ctx context.Context) (string, error) {
+	ours := map[string]bool{}
+	for s, err := range in.steps("") {
+		if err != nil {
+			return "", err
+		}
+		if s.Op == importer.Post {
+			ours[s.RequestID] = true
+		}
+	}
+	var found []string
+	for page := (client.Page{Limit: 100}); ; {
+		list, err := in.remote.Threads(ctx, in.Scope, page)
+		if err != nil {
+			return "", err
+		}
+		for _, t := range list.Items {
+			if t.MyRole != "owner" && t.MyRole != "admin" {
+				continue
+			}
+			same, err := in.overlaps(ctx, t.ThreadID, ours)
+			if err != nil {
+				return "", err
+			}
+			if same {
+				found = append(found, t.ThreadID)
 			}
 		}
-		return c.Thread, notThere(err, gotong.NewStream("thread", c.Thread))
+		if page.Cursor = list.Next; page.Cursor == "" {
+			break
+		}
 	}
-	id := importer.ThreadRequestID(c.Scope, importer.Format(c.Format), entries)
-	t, err := remote.CreateThread(ctx, client.NewThread{ScopeID: c.Scope, Privacy: "private"}, client.RequestID(id))
+	switch len(found) {
+	case 0:
+		return "", nil
+	case 1:
+		return found[0], nil
+	default:
+		return "", &failure{
+			err: fmt.Errorf("%d threads of the scope hold a part of this export", len(found)), code: 1,
+			hint: "--thread " + strings.Join(found, ", or --thread "),
+		}
+	}
+}
+
+// overlaps reports whether the newest or the oldest messages of a thread are of the
+// export.
+func (in importing) overlaps(ctx context.Context, thread string, ours map[string]bool) (bool, error) {
+	r := client.Range{Limit: 100}
+	for n := range overlapPages + 1 {
+		if n == overlapPages {
+			r = client.Range{Limit: 100, After: client.Start}
+		}
+		page, err := in.remote.Messages(ctx, thread, r)
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(page.Items, func(m client.Message) bool { return ours[m.RequestID] }) {
+			return true, nil
+		}
+		if !page.More {
+			break
+		}
+		r.Before = page.Next
+	}
+	return false, nil
+}
+
+func (in importing) create(ctx context.Context) (string, error) {
+	t, err := in.remote.CreateThread(ctx, client.NewThread{ScopeID: in.Scope, Privacy: "private", Name: in.survey.ChatName},
+		client.RequestID(in.survey.ThreadRequestID(in.Scope)))
 	return t.ThreadID, err
 }
 
-func plan(thread string, entries []importer.Entry) ([]importer.Step, importer.Summary) {
-	p := importer.NewPlan(thread)
-	var steps []importer.Step
-	for s, err := range p.Steps(every(entries)) {
-		if err == nil { // always: these entries were read already
-			steps = append(steps, s)
-		}
-	}
-	return steps, p.Summary()
+// comparison is what of an export a thread already has.
+type comparison struct {
+	Present int `json:"present"`
+	New     int `json:"new"`
 }
 
-func every[T any](list []T) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		for _, v := range list {
-			if !yield(v, nil) {
-				return
+// said is a message without its author, who may have another name in another export.
+type said struct {
+	at   int64
+	text string
+}
+
+// compare counts the steps that the thread already has. It rejects an export that
+// would bring messages a second time, because it calls a person otherwise.
+func (in importing) compare(ctx context.Context, thread string) (c comparison, err error) {
+	if thread == "" {
+		return comparison{New: in.survey.Steps}, nil
+	}
+	requests, messages := map[string]bool{}, map[said]string{}
+	if err := in.read(ctx, thread, requests, messages); err != nil {
+		return c, err
+	}
+	doubled, known := map[string]map[string]int{}, map[string]bool{}
+	for s, err := range in.steps(thread) {
+		if err != nil {
+			return c, err
+		}
+		if requests[s.RequestID] {
+			c.Present++
+			known[s.Name] = known[s.Name] || s.Op == importer.Post
+			continue
+		}
+		c.New++
+		if was := messages[said{s.SentAt.Milli(), s.Text}]; s.Op == importer.Post && was != "" && was != s.Name {
+			if doubled[s.Name] == nil {
+				doubled[s.Name] = map[string]int{}
+			}
+			doubled[s.Name][was]++
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(doubled)) {
+		for was, n := range doubled[name] {
+			if _, confirmed := in.Alias[name]; !known[name] && !confirmed {
+				return c, &failure{
+					err: fmt.Errorf("%s of %q are in the thread already, as messages of %q; nothing is imported",
+						count(n, "message"), name, was),
+					code: 1,
+					hint: fmt.Sprintf("--alias %q if they are one person, or --alias %q", name+"="+was, name+"="+name),
+				}
 			}
 		}
 	}
+	return c, nil
+}
+
+// read reads the events of a thread up to the present.
+func (in importing) read(ctx context.Context, thread string, requests map[string]bool, messages map[said]string) error {
+	t, err := in.remote.Thread(ctx, thread)
+	if err != nil {
+		return err
+	}
+	for e, err := range in.remote.Events(ctx, map[gotong.Stream]client.From{t.Stream(): client.Start}) {
+		if err != nil {
+			return err
+		}
+		requests[e.RequestID] = true
+		var d eventData
+		if e.Type == "message.posted" && e.Decode(&d) == nil && d.SentBy != "" {
+			messages[said{d.SentAtMS, d.Body}] = d.SentBy
+		}
+		if e.Seq >= t.Seq {
+			return nil
+		}
+	}
+	return nil
 }
 
 // write sends the steps over one connection, many at a time.
-func (c *importCmd) write(
-	ctx context.Context, std *stdio, remote *client.Client, thread string, steps []importer.Step,
-) (importer.Result, error) {
-	conn := remote.NewConn(client.ConnOptions{MaxPending: importer.Window})
+func (in importing) write(ctx context.Context, std *stdio, thread string) (importer.Result, error) {
+	conn := in.remote.NewConn(client.ConnOptions{MaxPending: importer.Window})
 	inner, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	var lost error // why the connection ended
@@ -161,8 +340,8 @@ func (c *importCmd) write(
 			return r, call.PutOff(), err
 		}, nil
 	}
-	bar := newProgress(std, len(steps))
-	result, err := importer.Run(ctx, submit, every(steps), bar.show)
+	bar := newProgress(std, in.survey.Steps)
+	result, err := importer.Run(ctx, submit, in.steps(thread), bar.show)
 	bar.clear()
 	cancel()
 	running.Wait()
@@ -173,13 +352,28 @@ func (c *importCmd) write(
 }
 
 type importReport struct {
-	File    string           `json:"file"`
-	Format  string           `json:"format"`
-	Thread  string           `json:"thread,omitempty"`
-	DryRun  bool             `json:"dry_run"`
-	Read    importer.Summary `json:"read"`
-	Written importer.Result  `json:"written"`
-	Seconds float64          `json:"seconds"`
+	File    string          `json:"file"`
+	Thread  string          `json:"thread,omitempty"`
+	DryRun  bool            `json:"dry_run"`
+	Survey  importer.Survey `json:"read"`
+	Known   comparison      `json:"known"` // of the thread, before the import
+	Written importer.Result `json:"written"`
+	Seconds float64         `json:"seconds"`
+
+	zone    *time.Location
+	stopped bool
+}
+
+// faulty is the error of an import that left something out.
+func (r importReport) faulty() error {
+	switch n, m := r.Survey.Unreadable, r.Written.Refused; {
+	case n > 0:
+		return &failure{err: fmt.Errorf("%s of the file could not be read; they are left out", count(n, "part")), code: 1}
+	case m > 0:
+		return &failure{err: fmt.Errorf("the server refused %s", count(m, "command")), code: 1}
+	default:
+		return nil
+	}
 }
 
 func (c *importCmd) print(std *stdio, r importReport) error {

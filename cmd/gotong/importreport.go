@@ -13,12 +13,16 @@ const maxNamed = 20
 func (r importReport) text() string {
 	var b strings.Builder
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format+"\n", args...) }
-	read := r.Read
-	say("%s: %s, %s, %s, %s, %s, %s", r.File,
+	read := r.Survey.Summary
+	say("%s: %s, %.0f %% understood", r.File, r.Survey.What(), 100*r.Survey.Confidence)
+	say("  %s, %s, %s, %s, %s, %s",
 		count(read.Messages, "message"), count(read.Actions, "action"), count(read.Joins, "join"),
 		count(read.Leaves, "leave"), count(read.Renames, "rename"), count(read.Notices, "notice"))
 	if read.First > 0 {
-		say("  from %s to %s", read.First.Time().Format(time.DateTime), read.Last.Time().Format(time.DateTime+" UTC"))
+		say("  from %s to %s", read.First.Time().In(r.zone).Format(time.DateTime), read.Last.Time().In(r.zone).Format(time.DateTime+" MST"))
+	}
+	if r.Survey.Dates != "" {
+		say("  dates: %s", r.Survey.Dates)
 	}
 	for _, odd := range []struct {
 		what string
@@ -29,6 +33,14 @@ func (r importReport) text() string {
 		{"messages too long for one, split", read.Split},
 		{"lines that were not UTF-8, read as Windows-1252", read.Recoded},
 		{"messages without text, left out", read.Empty},
+		{"deleted messages, left out", read.Deletions},
+		{"replies", read.Replies},
+		{"pinned messages", read.Pins},
+		{"edited messages, of which the last text is taken", read.Edited},
+		{"reactions, listed under their messages", read.Reactions},
+		{"attached files, named in the text and left out", read.Files},
+		{"files beside the chat, left out", len(r.Survey.LeftOut)},
+		{"new names of the chat", read.Retitles},
 	} {
 		if odd.n > 0 {
 			say("  %s: %s", odd.what, grouped(odd.n))
@@ -36,17 +48,26 @@ func (r importReport) text() string {
 	}
 	faults(&b, read.Unreadable, "could not be read", read.Faults)
 	if r.DryRun {
-		say("Nothing was written: a dry run. An import needs %s.", count(read.Steps, "command"))
+		switch {
+		case r.Thread != "":
+			say("Nothing was written: a dry run. Of %s, thread %s has %s already.",
+				count(read.Steps, "command"), r.Thread, grouped(r.Known.Present))
+		default:
+			say("Nothing was written: a dry run. An import into a new thread needs %s.", count(read.Steps, "command"))
+		}
 		return b.String()
 	}
 	w := r.Written
 	known := w.Present + w.Moved + w.Void
 	say("Thread %s: %s, %d there already%s, in %.1f s", r.Thread, count(w.Added, "new event"), known, elsewhen(w.Moved), r.Seconds)
-	if w.Done < read.Steps {
+	if r.stopped {
 		say("  %d of %d commands have an answer; the rest were not sent", w.Done, read.Steps)
 	}
 	if w.PutOff {
 		say("  the server's rate limit determined the pace (its --command-rate)")
+	}
+	if w.Loose > 0 {
+		say("  replies and pins whose message is not in the export: %s", grouped(w.Loose))
 	}
 	faults(&b, w.Refused, "were refused", w.Refusals)
 	return b.String()

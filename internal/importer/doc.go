@@ -1,23 +1,29 @@
 // Package importer reads chat exports and plans how they become a thread.
 //
-// [Parse] turns an export into entries, one per event: a message, an action, a
-// join, a leave, a rename, a notice, or a line that could not be read. [Plan]
-// turns entries into the steps of an import: add a member, remove a member,
-// post a text. Both are pure: they read no clock and write nothing. [Run] sends
-// the steps as ordinary commands.
+// # Design
 //
-// Every step has a request id that is derived from the export (kind, time,
-// author, text, and the number among equal lines of that time). A second run of
-// the same export therefore repeats only requests that were answered before,
-// and a longer export adds only its new lines.
+// A format turns an export into entries, one per event: a message, an action, a
+// join, a leave, a rename, a notice, a deletion, a name of the chat, or what could
+// not be read. It has two parts: [Open] recognises it by the head of the file, and
+// a parser yields its entries (time, author, text, id, the id it answers, files,
+// reactions, pins). Dialects and languages are tables, not code.
 //
-// # Formats
+// [File.Survey] is the first pass. It reads the whole file, counts everything that
+// could and could not be read, decides about the dialect and the order of day and
+// month, and rejects the file with a [RejectionError] if too little of it was
+// understood. Nothing is created before it ends. [File.Entries] is the second
+// pass: [Plan] turns its entries into steps (add a member, remove a member, post,
+// pin, name the thread), and [Run] sends the steps as ordinary commands. Neither
+// pass holds the export in memory, except a WhatsApp one, which is small and whose
+// dates need evidence from everywhere. Parsers and plan are pure: they read no
+// clock and write nothing.
 //
-//   - irc: "[hh:mm] <nick> text", "[hh:mm]  * nick action", and lines that
-//     begin with "===": joins, leaves, quits, kicks, renames, modes, topics;
-//     any other such line is an action. The date is in the file's name.
-//   - whatsapp: "Export chat" of Android ("17/08/26, 19:05 - Name: text") and
-//     iOS ("[17/08/26 19.05.33] Name: text") in English and Indonesian.
+// Every step has a request id. Formats without ids derive it from the export (kind,
+// time as written, author, text, and the number among equal lines of that time),
+// formats with ids from chat and message. A second run of the same export therefore
+// repeats only requests that were answered before, and a longer export adds only its
+// new lines. Two parts of one export add up to the whole if they share at least one
+// minute with all its lines.
 //
 // # Caveats
 //
@@ -35,6 +41,6 @@
 // one had to assume stay as they were added.
 //
 // A list of names in a WhatsApp notice ("A, B and C") is cut at commas and at
-// the last "and" or "dan": a contact whose name contains one of these becomes
-// two.
+// the last "and" of the language: a contact whose name contains one of these
+// becomes two.
 package importer

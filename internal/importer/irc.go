@@ -3,9 +3,9 @@ package importer
 import (
 	"errors"
 	"io"
-	"iter"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -20,22 +20,23 @@ const rollover = 2 * time.Hour
 var dateInName = regexp.MustCompile(`\d{4}-\d{2}-\d{2}`)
 
 // errNoDate is the error for an irc export without a date.
-var errNoDate = errors.New("import: an irc export holds no date: its file name must contain one, as in 2026-08-17.txt")
+var errNoDate = errors.New("import: this irc export holds no date: its file name must contain one, as in 2026-08-17.txt, or --date")
 
 // ircLog is the state of the irc parser.
 type ircLog struct {
-	zone *time.Location
-	now  time.Time // wall clock, as if it were UTC
+	dialect *dialect
+	zone    *time.Location
+	now     time.Time // wall clock, as if it were UTC
+	dated   bool
 }
 
-func parseIRC(s Source, r io.Reader) iter.Seq2[Entry, error] {
+func parseIRC(s Source, r io.Reader) entries {
 	return func(yield func(Entry, error) bool) {
-		day, err := ircDay(s)
-		if err != nil {
-			yield(Entry{}, err)
-			return
+		log := ircLog{dialect: dialectOf(s.Dialect), zone: s.Zone}
+		log.now, log.dated = ircDay(s)
+		if log.dialect.utc {
+			log.zone = time.UTC
 		}
-		log := ircLog{zone: s.Zone, now: day}
 		for l, err := range lines(r) {
 			if err != nil {
 				yield(Entry{}, err)
@@ -44,148 +45,120 @@ func parseIRC(s Source, r io.Reader) iter.Seq2[Entry, error] {
 			if strings.TrimSpace(l.text) == "" && !l.tooLong {
 				continue
 			}
-			if !yield(log.entry(l), nil) {
+			e, skip := log.entry(l)
+			switch {
+			case skip:
+			case !log.dated:
+				yield(Entry{}, errNoDate)
+				return
+			case !yield(e, nil):
 				return
 			}
 		}
 	}
 }
 
-func ircDay(s Source) (time.Time, error) {
+func ircDay(s Source) (day time.Time, ok bool) {
 	if !s.Date.IsZero() {
 		y, m, d := s.Date.Date()
-		return time.Date(y, m, d, 0, 0, 0, 0, time.UTC), nil
+		return time.Date(y, m, d, 0, 0, 0, 0, time.UTC), true
 	}
 	day, err := time.Parse(time.DateOnly, dateInName.FindString(filepath.Base(s.Name)))
-	if err != nil {
-		return time.Time{}, errNoDate
-	}
-	return day, nil
+	return day, err == nil
 }
 
 // entry reads one line. A line without a time has the time of the line before
 // it; at the head of the export it has the day's first minute. It never takes
 // the time of the next line, because a line's identity must not depend on what
-// follows it: a longer export would otherwise contain different lines.
-func (g *ircLog) entry(l line) Entry {
-	var e Entry
-	switch rest, timed := g.clock(l.text); {
-	case l.tooLong:
+// follows it: a longer export would otherwise contain different lines. A line that
+// only tells the day, or comes from the program itself, is skipped.
+func (g *ircLog) entry(l line) (e Entry, skip bool) {
+	e = unreadable("it is no line of the dialect " + g.dialect.name)
+	if l.tooLong {
 		e = unreadable("longer than 1 MiB")
-	case timed:
-		e = ircSpoken(rest)
-	case strings.HasPrefix(l.text, "=== "):
-		e = ircMeta(strings.TrimSpace(l.text[len("=== "):]))
-	case strings.HasPrefix(strings.TrimLeft(l.text, " "), "* "):
-		e = ircSpoken(l.text)
-	default:
-		e = unreadable("it begins with neither a time nor ===")
+	} else if kind, m := g.dialect.match(l.text); kind != "" {
+		t, layout, ok := g.dialect.time(m["t"])
+		switch {
+		case kind == day:
+			if ok {
+				g.now, g.dated = t, true
+			}
+			return e, true
+		case kind == own:
+			return e, true
+		case m["t"] != "" && !ok:
+			e = unreadable("its time does not exist")
+		default:
+			g.advance(t, layout)
+			e = Entry{Kind: kind, Author: m["n"], Text: body(m["x"])}
+			switch kind {
+			case Rename:
+				e.Text = m["o"]
+			case Message:
+			default:
+				e.Text = strings.TrimSpace(e.Text)
+			}
+		}
 	}
 	e.Line, e.Recoded = l.no, l.recoded
 	e.Stamp = g.now.Format("2006-01-02T15:04:05")
 	e.At = gotong.InstantOf(wallIn(g.now, g.zone))
-	return e
+	return e, false
 }
 
-// clock removes "[hh:mm]" or "[hh:mm:ss]" from the line and advances the time.
-func (g *ircLog) clock(s string) (rest string, ok bool) {
-	if !strings.HasPrefix(s, "[") {
-		return s, false
-	}
-	text, rest, ok := strings.Cut(s[1:], "]")
-	if !ok {
-		return s, false
-	}
-	t, err := time.Parse("15:04", text)
-	if err != nil {
-		if t, err = time.Parse("15:04:05", text); err != nil {
-			return s, false
+// advance sets the clock to a time, which may lack its year or its date.
+func (g *ircLog) advance(t time.Time, layout string) {
+	switch {
+	case layout == "":
+		return
+	case strings.Contains(layout, "2006"):
+		g.dated = true
+	case strings.Contains(layout, "Jan"):
+		if t = t.AddDate(g.now.Year()-t.Year(), 0, 0); g.now.Sub(t) > rollover {
+			t = t.AddDate(1, 0, 0)
+		}
+	default:
+		t = g.now.Truncate(24 * time.Hour).Add(t.Sub(t.Truncate(24 * time.Hour)))
+		if g.now.Sub(t) > rollover {
+			t = t.AddDate(0, 0, 1)
 		}
 	}
-	next := g.now.Truncate(24 * time.Hour).Add(time.Duration(t.Hour())*time.Hour +
-		time.Duration(t.Minute())*time.Minute + time.Duration(t.Second())*time.Second)
-	if g.now.Sub(next) > rollover {
-		next = next.AddDate(0, 0, 1)
-	}
-	g.now = next
-	return rest, true
+	g.now = t
 }
 
-// ircSpoken reads what follows the time: " <nick> text" or "  * nick action".
-func ircSpoken(s string) Entry {
-	s = strings.TrimLeft(s, " ")
-	if action, ok := strings.CutPrefix(s, "* "); ok {
-		return ircAction(action)
-	}
-	name, text, ok := strings.Cut(strings.TrimPrefix(s, "<"), ">")
-	nick := ircNick(name)
-	if !ok || s[0] != '<' || nick == "" {
-		return unreadable("neither <nick> nor * nick follows the time")
-	}
-	return Entry{Kind: Message, Author: nick, Text: body(strings.TrimPrefix(text, " "))}
-}
-
-func ircAction(s string) Entry {
-	name, text, _ := strings.Cut(strings.TrimSpace(s), " ")
-	if !isNick(name) {
-		return unreadable("an action without a nick")
-	}
-	return Entry{Kind: Action, Author: name, Text: strings.TrimSpace(text)}
-}
-
-// ircMeta reads what follows "=== ". Some programs also write actions there, so
-// a line that begins with a nick and matches nothing else is an action.
-func ircMeta(s string) Entry {
-	if strings.HasPrefix(s, "mode/") || strings.HasPrefix(s, "..[topic/") || strings.HasPrefix(s, "topic/") {
-		return Entry{Kind: Notice, Text: s}
-	}
-	if old, name, ok := strings.Cut(s, " is now known as "); ok && ircNick(old) != "" && ircNick(name) != "" {
-		return Entry{Kind: Rename, Author: ircNick(old), Text: ircNick(name)}
-	}
-	if e, ok := ircCame(s); ok {
-		return e
-	}
-	nick, text, ok := strings.Cut(s, " ")
-	if !isNick(nick) {
-		return Entry{Kind: Notice, Text: s}
-	}
-	if !ok {
-		return unreadable("a single word follows ===")
-	}
-	return Entry{Kind: Action, Author: nick, Text: strings.TrimSpace(text)}
-}
-
-var ircMoves = [...]struct {
-	words string
-	kind  Kind
-}{
-	{" has joined #", Join},
-	{" has left #", Leave},
-	{" has quit", Leave},
-	{" was kicked off #", Leave},
-	{" was kicked from #", Leave},
-}
-
-// ircCame reads joins, leaves, quits and kicks: "nick [host]  has left #channel
-// [reason]". The host may be missing; then the nick must be one word, because
-// otherwise a sentence about leaving would count as a leave.
-func ircCame(s string) (Entry, bool) {
-	for _, move := range ircMoves {
-		who, tail, ok := strings.Cut(s, move.words)
-		if !ok {
+// match returns the kind of the first rule that explains a line, and its parts.
+func (d *dialect) match(s string) (Kind, map[string]string) {
+next:
+	for _, r := range d.compiled() {
+		found := r.re.FindStringSubmatch(s)
+		if found == nil {
 			continue
 		}
-		who = strings.TrimRight(who, " ")
-		if i := strings.LastIndex(who, " ["); i > 0 && strings.HasSuffix(who, "]") {
-			who = ircNick(who[:i])
+		m := map[string]string{}
+		for i, name := range r.re.SubexpNames() {
+			if found[i] != "" {
+				m[name] = found[i]
+			}
 		}
-		if !isNick(who) {
-			continue
+		for _, part := range [...]string{"n", "o"} {
+			if slices.Contains(r.re.SubexpNames(), part) {
+				if m[part] = ircNick(m[part]); m[part] == "" {
+					continue next
+				}
+			}
 		}
-		_, reason, _ := strings.Cut(tail, " ")
-		return Entry{Kind: move.kind, Author: who, Text: strings.TrimSpace(reason)}, true
+		return r.kind, m
 	}
-	return Entry{}, false
+	return "", nil
+}
+
+func (d *dialect) time(s string) (t time.Time, layout string, ok bool) {
+	for _, layout := range d.layouts {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, layout, true
+		}
+	}
+	return t, "", false
 }
 
 // ircNick returns the nick of a column, without the sign of its rank and the
@@ -213,9 +186,7 @@ func isNick(s string) bool {
 	return s != "" && len(s) <= 64
 }
 
-func unreadable(why string) Entry { return Entry{Kind: Unreadable, Text: why} }
-
 // wallIn returns the instant at which a clock in zone shows the same as t.
 func wallIn(t time.Time, zone *time.Location) time.Time {
-	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, zone)
+	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), zone)
 }

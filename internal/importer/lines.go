@@ -9,6 +9,10 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
+	unicode16 "golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
 )
 
 // maxLine bounds one line in bytes; a longer one is unreadable.
@@ -20,13 +24,15 @@ type line struct {
 	text    string
 	recoded bool
 	tooLong bool
+	cut     bool // the file ends without an end of this line
 }
 
-// lines reads r line by line; LF and CRLF end a line. If reading fails, the
-// last pair has the error.
+// lines reads r line by line; LF, CRLF and a bare CR end a line. UTF-16 is
+// recognised by its mark or, as Windows writes it without one, by its zero bytes.
+// If reading fails, the last pair has the error.
 func lines(r io.Reader) iter.Seq2[line, error] {
 	return func(yield func(line, error) bool) {
-		in := bufio.NewReaderSize(r, 64<<10)
+		in := bufio.NewReaderSize(&newlines{r: utf8Reader(r)}, 64<<10)
 		for no := 1; ; no++ {
 			raw, tooLong, err := readLine(in)
 			if err != nil && !errors.Is(err, io.EOF) {
@@ -35,7 +41,7 @@ func lines(r io.Reader) iter.Seq2[line, error] {
 			}
 			if err == nil || len(raw) > 0 {
 				l := decode(no, raw)
-				l.tooLong = tooLong
+				l.tooLong, l.cut = tooLong, err != nil
 				if !yield(l, nil) {
 					return
 				}
@@ -47,6 +53,42 @@ func lines(r io.Reader) iter.Seq2[line, error] {
 	}
 }
 
+// utf8Reader decodes UTF-16, and passes on everything else.
+func utf8Reader(r io.Reader) io.Reader {
+	in := bufio.NewReader(r)
+	head, _ := in.Peek(64) // an error comes again with the first read
+	order := unicode16.LittleEndian
+	switch {
+	case bytes.HasPrefix(head, []byte{0xfe, 0xff}):
+		order = unicode16.BigEndian
+	case bytes.HasPrefix(head, []byte{0xff, 0xfe}), bytes.Count(head, []byte{0}) > len(head)/4:
+	default:
+		return in
+	}
+	return transform.NewReader(in, unicode16.UTF16(order, unicode16.UseBOM).NewDecoder())
+}
+
+// newlines turns CRLF and a bare CR into LF.
+type newlines struct {
+	r  io.Reader
+	cr bool // the byte before was a CR
+}
+
+func (n *newlines) Read(p []byte) (int, error) {
+	size, err := n.r.Read(p)
+	out := p[:0]
+	for _, c := range p[:size] {
+		after := n.cr
+		if n.cr = c == '\r'; n.cr {
+			c = '\n'
+		} else if after && c == '\n' {
+			continue
+		}
+		out = append(out, c)
+	}
+	return len(out), err
+}
+
 // readLine reads up to a newline, keeping at most maxLine bytes.
 func readLine(in *bufio.Reader) (raw []byte, tooLong bool, err error) {
 	for {
@@ -56,7 +98,7 @@ func readLine(in *bufio.Reader) (raw []byte, tooLong bool, err error) {
 		}
 		raw = append(raw, part...)
 		if !errors.Is(err, bufio.ErrBufferFull) {
-			return bytes.TrimRight(raw, "\r\n"), tooLong, err
+			return bytes.TrimSuffix(raw, []byte("\n")), tooLong, err
 		}
 	}
 }
@@ -68,29 +110,10 @@ func decode(no int, raw []byte) line {
 	if utf8.Valid(raw) {
 		return line{no: no, text: clean(string(raw))}
 	}
-	return line{no: no, text: clean(windows1252(raw)), recoded: true}
-}
-
-// cp1252 holds the characters of Windows-1252 in place of the control
-// characters of Latin-1. The five unassigned bytes become U+FFFD.
-var cp1252 = [32]rune{
-	'€', 0xFFFD, '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', 0xFFFD, 'Ž', 0xFFFD,
-	0xFFFD, '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', 0xFFFD, 'ž', 'Ÿ',
-}
-
-// windows1252 decodes a line that is not UTF-8. Windows-1252 is the common
-// superset of Latin-1 that chat programs wrote before UTF-8. It assigns a
-// meaning to every byte, so nothing is lost.
-func windows1252(raw []byte) string {
-	var b strings.Builder
-	for _, c := range raw {
-		if c >= 0x80 && c < 0xA0 {
-			b.WriteRune(cp1252[c-0x80])
-		} else {
-			b.WriteRune(rune(c))
-		}
-	}
-	return b.String()
+	// Windows-1252 is the common superset of Latin-1 that chat programs wrote
+	// before UTF-8. It assigns a meaning to every byte.
+	text, _ := charmap.Windows1252.NewDecoder().Bytes(raw)
+	return line{no: no, text: clean(string(text)), recoded: true}
 }
 
 // clean removes control characters, with which IRC programs mark bold and

@@ -14,6 +14,8 @@ const (
 	Add    Op = "add"    // make Member a member
 	Remove Op = "remove" // end the membership of Member
 	Post   Op = "post"   // post Text as written by Name at SentAt
+	Pin    Op = "pin"    // pin the message Target
+	Title  Op = "title"  // name the thread Text
 )
 
 // Step is one command of an import.
@@ -26,6 +28,10 @@ type Step struct {
 	SentAt    gotong.Instant // its time in the export
 	Line      int            // of the export
 	Implied   bool           // not in the export, but required by what is
+	Key       string         // of a Post that a later step may name; else empty
+	Target    string         // Key of the message to answer or to pin
+
+	message gotong.EventID // that Target is
 }
 
 // Fault is a line that could not be read.
@@ -45,10 +51,17 @@ type Summary struct {
 	Joins          int            `json:"joins"`
 	Leaves         int            `json:"leaves"`
 	Renames        int            `json:"renames"`
-	Notices        int            `json:"notices"` // modes, topics, settings: not imported
-	Empty          int            `json:"empty"`   // messages without any text: not imported
-	Split          int            `json:"split"`   // texts too long for one message
-	Recoded        int            `json:"recoded"` // entries that were not UTF-8
+	Notices        int            `json:"notices"`   // modes, topics, settings: not imported
+	Deletions      int            `json:"deletions"` // messages of which only a mark is left: not imported
+	Retitles       int            `json:"retitles"`
+	Replies        int            `json:"replies"`
+	Pins           int            `json:"pins"`
+	Reactions      int            `json:"reactions"` // kinds of reaction on a message: listed under its text
+	Edited         int            `json:"edited"`    // messages of which the last text is imported
+	Files          int            `json:"files"`     // attached files: left out, and named in the text
+	Empty          int            `json:"empty"`     // messages without any text: not imported
+	Split          int            `json:"split"`     // texts too long for one message
+	Recoded        int            `json:"recoded"`   // entries that were not UTF-8
 	Unreadable     int            `json:"unreadable"`
 	ImpliedAdds    int            `json:"implied_adds"`
 	ImpliedRemoves int            `json:"implied_removes"`
@@ -66,6 +79,11 @@ type Plan struct {
 	present map[string]bool
 	sum     Summary
 	out     []Step
+
+	// Names makes renames of the chat rename the thread.
+	Names bool
+	// Targets are the ids that later entries name. With it, only these get a Key.
+	Targets map[string]bool
 }
 
 // NewPlan returns the plan of an import into the thread with this id.
@@ -114,9 +132,9 @@ func (p *Plan) steps(e Entry) []Step {
 	p.note(e)
 	switch e.Kind {
 	case Message:
-		p.post(e, e.Text)
+		p.post(e, e.body())
 	case Action:
-		p.post(e, actionText(e))
+		p.post(e, e.body())
 	case Join:
 		p.come(e, e.Author, "")
 	case Leave:
@@ -124,18 +142,26 @@ func (p *Plan) steps(e Entry) []Step {
 	case Rename:
 		p.leave(e, e.Author, ".old")
 		p.come(e, e.Text, ".new")
-	case Notice, Unreadable:
+	case Pinned:
+		p.pin(e, e.ReplyTo)
+	case Retitle:
+		if p.Names && isName(e.Text) {
+			step := p.step(e, Title, e.Author, "")
+			step.Text = e.Text
+			p.out = append(p.out, step)
+		}
+	case Named, Deletion, Notice, Unreadable, day, own:
 	}
 	p.sum.Steps += len(p.out)
 	return p.out
 }
 
-// actionText returns an action as a message.
-func actionText(e Entry) string {
-	if e.Text == "" {
-		return ""
-	}
-	return "* " + e.Author + " " + e.Text
+// pin pins a message, if the export holds it.
+func (p *Plan) pin(e Entry, target string) {
+	step := p.step(e, Pin, "", ".pin")
+	step.Target = target
+	p.out = append(p.out, step)
+	p.sum.Pins++
 }
 
 func (p *Plan) post(e Entry, text string) {
@@ -148,37 +174,54 @@ func (p *Plan) post(e Entry, text string) {
 		p.sum.Split++
 	}
 	p.presume(e, e.Author, true, "")
+	p.sum.Reactions += len(e.Reactions)
+	p.sum.Files += len(e.Files)
 	for i, part := range parts {
 		step := p.step(e, Post, e.Author, partSuffix(i))
-		step.Text = part
+		if step.Text = part; i == 0 {
+			step.Target = e.ReplyTo
+			if e.Pin || p.Targets[e.ID] {
+				step.Key = e.ID
+			}
+		}
 		p.out = append(p.out, step)
+	}
+	if e.ReplyTo != "" {
+		p.sum.Replies++
+	}
+	if e.Edited {
+		p.sum.Edited++
+	}
+	if e.Pin {
+		p.pin(e, e.ID)
 	}
 }
 
 func (p *Plan) come(e Entry, name, suffix string) {
 	p.presume(e, name, false, suffix)
 	p.out = append(p.out, p.step(e, Add, name, suffix))
-	p.present[name] = true
+	p.present[firstOf(e.Person, name)] = true
 }
 
 func (p *Plan) leave(e Entry, name, suffix string) {
 	p.presume(e, name, true, suffix)
 	p.out = append(p.out, p.step(e, Remove, name, suffix))
-	delete(p.present, name)
+	delete(p.present, firstOf(e.Person, name))
 }
 
 // presume makes name present, or absent, before the event of the entry.
 func (p *Plan) presume(e Entry, name string, present bool, suffix string) {
-	if p.present[name] == present {
+	who := firstOf(e.Person, name)
+	if p.present[who] == present {
 		return
 	}
 	var step Step
 	if present {
-		p.present[name] = true
+		p.present[who] = true
 		p.sum.ImpliedAdds++
 		step = p.step(e, Add, name, suffix+".in")
 	} else {
-		delete(p.present, name)
+		delete(p.present, who)
 		p.sum.ImpliedRemoves++
 		step = p.step(e, Remove, name, suffix+".out")
 	}
@@ -188,13 +231,16 @@ func (p *Plan) presume(e Entry, name string, present bool, suffix string) {
 
 func (p *Plan) step(e Entry, op Op, name, suffix string) Step {
 	return Step{
-		Op: op, RequestID: e.RequestID() + suffix, Name: name, UserID: UserID(p.thread, name),
+		Op: op, RequestID: e.RequestID() + suffix, Name: name, UserID: UserID(p.thread, firstOf(e.Person, name)),
 		SentAt: e.At, Line: e.Line,
 	}
 }
 
 func (p *Plan) note(e Entry) {
 	s := &p.sum
+	if e.Kind == Named { // tells of no event
+		return
+	}
 	s.Entries++
 	if e.Recoded {
 		s.Recoded++
@@ -206,7 +252,7 @@ func (p *Plan) note(e Entry) {
 		}
 		return
 	}
-	if s.First == 0 || e.At < s.First {
+	if e.At != 0 && (s.First == 0 || e.At < s.First) {
 		s.First = e.At
 	}
 	s.Last = max(s.Last, e.At)
@@ -221,7 +267,12 @@ func (p *Plan) note(e Entry) {
 		s.Leaves++
 	case Rename:
 		s.Renames++
-	case Notice, Unreadable:
+	case Deletion:
+		s.Deletions++
+	case Retitle:
+		s.Retitles++
+	case Notice:
 		s.Notices++
+	case Named, Pinned, Unreadable, day, own:
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"gotong.dev/gotong"
 )
@@ -55,6 +56,7 @@ type Result struct {
 	Moved   int `json:"moved"`   // already there with another time, which is kept
 	Void    int `json:"void"`    // without effect: the removal of a user who was not a member
 	Refused int `json:"refused"`
+	Loose   int `json:"loose"` // replies and pins whose message is not in the thread: posted as plain messages, or left out
 
 	PutOff   bool    `json:"put_off"`            // the server's rate limit determined the pace
 	Refusals []Fault `json:"refusals,omitempty"` // the first MaxFaults of Refused; Why is the server's sentence
@@ -74,13 +76,18 @@ func Run(ctx context.Context, submit Submit, steps iter.Seq2[Step, error], progr
 	var p pace
 	var queue []sent // in order
 	var failed error
-	more := true
+	ids := map[string]gotong.EventID{} // of messages that later steps name
+	step, failed, more := next()
 	for {
-		for more && failed == nil && len(queue) < p.window() {
-			var s sent
-			if s, more, failed = send(ctx, submit, next); more && failed == nil {
+		for more && failed == nil && len(queue) < p.window() && !waits(step, queue) {
+			if r.aim(&step, ids) {
+				var s sent
+				if s, failed = send(ctx, submit, step); failed != nil {
+					break
+				}
 				queue = append(queue, s)
 			}
+			step, failed, more = next()
 		}
 		if len(queue) == 0 {
 			return r, failed
@@ -90,6 +97,9 @@ func Run(ctx context.Context, submit Submit, steps iter.Seq2[Step, error], progr
 		receipt, putOff, err := s.wait(ctx)
 		p.note(putOff)
 		r.PutOff = p.putOff
+		if err == nil && s.step.Key != "" && len(receipt.EventIDs) > 0 {
+			ids[s.step.Key] = receipt.EventIDs[0]
+		}
 		if err := r.note(s.step, receipt, err); err != nil && failed == nil {
 			failed = fmt.Errorf("line %d: %w", s.step.Line, err)
 		}
@@ -105,14 +115,27 @@ type sent struct {
 	wait Wait
 }
 
-// send sends the next step. It returns false if there is none.
-func send(ctx context.Context, submit Submit, next func() (Step, error, bool)) (sent, bool, error) {
-	step, err, more := next()
-	if !more || err != nil {
-		return sent{}, more, err
+// waits reports whether a step names a message whose post has no answer yet.
+func waits(step Step, queue []sent) bool {
+	return step.Target != "" && slices.ContainsFunc(queue, func(s sent) bool { return s.step.Key == step.Target })
+}
+
+// aim sets the message that a step answers or pins. Without one, a reply becomes a
+// plain message, and there is nothing to pin: false.
+func (r *Result) aim(step *Step, ids map[string]gotong.EventID) bool {
+	if step.Target == "" {
+		return true
 	}
+	var known bool
+	if step.message, known = ids[step.Target]; !known {
+		r.Loose++
+	}
+	return known || step.Op != Pin
+}
+
+func send(ctx context.Context, submit Submit, step Step) (sent, error) {
 	wait, err := submit(ctx, commandOf(step.Op), data(step), step.RequestID)
-	return sent{step, wait}, true, err
+	return sent{step, wait}, err
 }
 
 // note counts an answer. It returns an error that the other steps would get
@@ -132,7 +155,7 @@ func (r *Result) note(step Step, receipt gotong.Receipt, err error) error {
 		r.Moved++
 	case gotong.CodeInvalid, gotong.CodeConflict, gotong.CodeTooLarge, gotong.CodeBadJSON:
 		if r.Refused++; len(r.Refusals) < MaxFaults {
-			r.Refusals = append(r.Refusals, Fault{step.Line, sentence(err)})
+			r.Refusals = append(r.Refusals, Fault{step.Line, reason(err)})
 		}
 	default:
 		return err
@@ -141,8 +164,8 @@ func (r *Result) note(step Step, receipt gotong.Receipt, err error) error {
 	return nil
 }
 
-// sentence returns the server's reason.
-func sentence(err error) string {
+// reason returns the server's reason.
+func reason(err error) string {
 	if known, ok := errors.AsType[*gotong.Error](err); ok {
 		return known.Detail
 	}
@@ -156,6 +179,10 @@ func commandOf(op Op) string {
 		return "member.add"
 	case Remove:
 		return "member.remove"
+	case Pin:
+		return "message.pin"
+	case Title:
+		return "thread.update"
 	default:
 		return "message.post"
 	}
@@ -166,14 +193,23 @@ type payload struct {
 	UserID   string `json:"user_id,omitempty"`
 	Body     string `json:"body,omitempty"`
 	SentAtMS int64  `json:"sent_at_ms,omitempty"`
-	SentBy   string `json:"sent_by"`
+	SentBy   string `json:"sent_by,omitempty"`
+
+	Name      string         `json:"name,omitempty"`
+	ReplyTo   gotong.EventID `json:"reply_to,omitzero"`
+	MessageID gotong.EventID `json:"message_id,omitzero"`
 }
 
 func data(s Step) payload {
 	d := payload{SentAtMS: s.SentAt.Milli(), SentBy: s.Name}
-	if s.Op == Post {
-		d.Body = s.Text
-	} else {
+	switch s.Op {
+	case Post:
+		d.Body, d.ReplyTo = s.Text, s.message
+	case Pin:
+		return payload{MessageID: s.message}
+	case Title:
+		return payload{Name: s.Text}
+	default:
 		d.UserID = s.UserID
 	}
 	return d

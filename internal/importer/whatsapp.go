@@ -3,13 +3,13 @@ package importer
 import (
 	"fmt"
 	"io"
-	"iter"
+	"path/filepath"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
-	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/text"
 )
 
 // maxExport bounds the part of a WhatsApp export that is held: the order of day
@@ -19,44 +19,34 @@ const maxExport = 64 << 20
 
 var errTooBig = fmt.Errorf("import: a WhatsApp export of more than %d MiB", maxExport>>20)
 
-// The head of a message. Direction marks and no-break spaces are as the apps
-// write them; commas, dots and seconds differ with the phone's language.
-const (
-	reMarks = `\p{Cf}*`
-	reSpace = "[ \u00a0\u202f]"
-	reDate  = `(\d{1,4})[/.\-](\d{1,2})[/.\-](\d{1,4})`
-	reTime  = `(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?(?:` + reSpace + `*([AaPp])\.?` + reSpace + `?[Mm]\.?)?`
-)
-
-var (
-	androidHead = regexp.MustCompile(`^` + reMarks + reDate + `,?` + reSpace + `+` + reTime + reSpace + `+-` + reSpace + `(.*)$`)
-	iosHead     = regexp.MustCompile(`^` + reMarks + `\[` + reDate + `,?` + reSpace + `+` + reTime + `\]` + reSpace + `?(.*)$`)
-)
+// nobody stands for an author whose name is only an invisible mark.
+const nobody = "(no name)"
 
 // waRecord is one message or notice, its lines joined.
 type waRecord struct {
+	head
 	line    int
-	ios     bool
-	date    [3]string // as written
-	hour    int
-	clock   string // the time as written, normalised: 7:05:33 pm
-	minute  int
-	second  int
-	text    string // from after the time
 	broken  string // the reason if it is unreadable
 	recoded bool
+	noYear  bool // the year was not written
 }
 
-func parseWhatsApp(s Source, r io.Reader) iter.Seq2[Entry, error] {
+func parseWhatsApp(s Source, r io.Reader, v *evidence) entries {
 	return func(yield func(Entry, error) bool) {
 		records, err := waRecords(r)
 		if err != nil {
 			yield(Entry{}, err)
 			return
 		}
-		order := dateOrder(records)
+		v.shape = oneShape(records)
+		fillYears(records, s.Latest)
+		order := v.dateOrder(records, s)
+		w := waReader{s, waGroup(records)}
+		if name := firstOf(nameInFile(s.Name), w.group); name != "" && !yield(Entry{Kind: Named, Text: name}, nil) {
+			return
+		}
 		for _, rec := range records {
-			for _, e := range rec.entries(s, order) {
+			for _, e := range w.entries(rec, order) {
 				if !yield(e, nil) {
 					return
 				}
@@ -65,7 +55,17 @@ func parseWhatsApp(s Source, r io.Reader) iter.Seq2[Entry, error] {
 	}
 }
 
-// waRecords joins the lines of an export into records.
+func firstOf(names ...string) string {
+	for _, n := range names {
+		if n != "" {
+			return n
+		}
+	}
+	return ""
+}
+
+// waRecords joins the lines of an export into records. What follows a head that
+// cannot be read belongs to that head.
 func waRecords(r io.Reader) ([]waRecord, error) {
 	var records []waRecord
 	size := 0
@@ -76,146 +76,108 @@ func waRecords(r io.Reader) ([]waRecord, error) {
 		if size += len(l.text); size > maxExport {
 			return nil, errTooBig
 		}
-		switch rec, ok := waHead(l); {
+		h, ok, near := readHead(l.text)
+		rec := waRecord{head: h, line: l.no, recoded: l.recoded}
+		switch cut, _ := folded(l.text); {
 		case l.tooLong:
-			records = append(records, waRecord{line: l.no, broken: "longer than 1 MiB"})
+			rec.broken = "longer than 1 MiB"
 		case ok:
-			records = append(records, rec)
-		case len(records) > 0 && records[len(records)-1].broken == "":
+		case near:
+			rec.broken = "it begins with a date and a time that cannot be read"
+		case l.cut && len(records) > 0 && reCutHead.MatchString(cut):
+			rec.broken = "the file ends within it"
+		case len(records) > 0 && records[len(records)-1].broken != noMessage:
 			last := &records[len(records)-1]
 			last.text += "\n" + l.text
 			last.recoded = last.recoded || l.recoded
-		case strings.TrimSpace(l.text) != "":
-			records = append(records, waRecord{line: l.no, broken: "it belongs to no message"})
+			continue
+		case strings.TrimSpace(l.text) == "":
+			continue
+		default:
+			rec.broken = noMessage
 		}
+		records = append(records, rec)
 	}
 	return records, nil
 }
 
-// waHead reads a line that begins a message.
-func waHead(l line) (waRecord, bool) {
-	m, ios := androidHead.FindStringSubmatch(l.text), false
-	if m == nil {
-		m, ios = iosHead.FindStringSubmatch(l.text), true
+const noMessage = "it belongs to no message"
+
+// oneShape returns the shape of most heads. A head of another shape is doubtful
+// unless the file was joined by hand: it comes from a text that quotes a chat, and
+// its author did not write here.
+func oneShape(records []waRecord) string {
+	count := map[string]int{}
+	most := ""
+	for _, r := range records {
+		if r.broken == "" {
+			if count[r.shape]++; count[r.shape] > count[most] || count[r.shape] == count[most] && r.shape < most {
+				most = r.shape
+			}
+		}
 	}
-	if m == nil {
-		return waRecord{}, false
+	for i := range records {
+		if r := &records[i]; r.broken == "" && count[r.shape]*10 < count[most] {
+			r.broken = "its date has another form than the rest: a quoted chat?"
+		}
 	}
-	rec := waRecord{line: l.no, ios: ios, recoded: l.recoded, date: [3]string(m[1:4]), text: m[8]}
-	rec.hour, rec.minute, rec.second = number2(m[4]), number2(m[5]), number2(m[6])
-	rec.clock = m[4] + ":" + m[5]
-	if m[6] != "" {
-		rec.clock += ":" + m[6]
-	}
-	half := strings.ToLower(m[7])
-	if half != "" {
-		rec.clock += " " + half + "m"
-	}
-	hour, ok := hour24(rec.hour, half)
-	rec.hour = hour
-	return rec, ok && rec.minute < 60 && rec.second < 60
+	return most
 }
 
-// number2 returns the number of at most four digits; empty is 0.
-func number2(s string) int { n, _ := strconv.Atoi(s); return n }
-
-// hour24 converts an hour of the 12-hour clock.
-func hour24(hour int, half string) (int, bool) {
-	switch half {
-	case "":
-		return hour, hour < 24
-	case "a":
-		return hour % 12, hour >= 1 && hour <= 12
-	default:
-		return hour%12 + 12, hour >= 1 && hour <= 12
-	}
+// waReader turns records into entries.
+type waReader struct {
+	Source
+	group string // in whose name iOS writes notices; empty if there is none
 }
 
-// order is the order of the parts of a date.
-type order [3]int // the places of year, month and day
-
-var (
-	yearFirst  = order{0, 1, 2}
-	dayFirst   = order{2, 1, 0}
-	monthFirst = order{2, 0, 1}
-)
-
-// dateOrder decides whether an export writes the day or the month first: by
-// parts greater than 12 or, if there are none, by the order in which time goes
-// backwards less often. A tie means day first, as in Indonesia.
-func dateOrder(records []waRecord) order {
-	votes, back := 0, 0 // positive: month first
-	var lastD, lastM time.Time
-	for _, rec := range records {
-		if rec.broken != "" || len(rec.date[0]) == 4 {
+// waGroup returns the author of the first record of iOS that is a notice, unless
+// that author also writes messages.
+func waGroup(records []waRecord) string {
+	group := ""
+	for _, r := range records {
+		author, t, ok := cutAuthor(r.text)
+		if r.broken != "" || !ok || !strings.HasPrefix(r.shape, "date time [") && !strings.HasPrefix(r.shape, "time date [") {
 			continue
 		}
-		switch a, b := number2(rec.date[0]), number2(rec.date[1]); {
-		case a > 12 && b <= 12:
-			votes--
-		case b > 12 && a <= 12:
-			votes++
+		marked := strings.HasPrefix(t, "\u200e")
+		if group == "" {
+			if !marked {
+				return ""
+			}
+			group = author
 		}
-		d, okD := rec.day(dayFirst)
-		m, okM := rec.day(monthFirst)
-		if okD && okM {
-			back += backwards(lastD, d) - backwards(lastM, m)
-			lastD, lastM = d, m
+		if author == group && (!marked || ofPerson(plain(t))) {
+			return ""
 		}
 	}
-	if votes > 0 || votes == 0 && back > 0 {
-		return monthFirst
-	}
-	return dayFirst
+	return group
 }
 
-func backwards(last, next time.Time) int {
-	if next.Before(last) {
-		return 1
-	}
-	return 0
-}
-
-// when returns the record's wall clock. A date that is impossible in this order
-// is read in the other one.
-func (r waRecord) when(o order) (time.Time, bool) {
-	orders := []order{o, dayFirst, monthFirst}
-	if len(r.date[0]) == 4 {
-		orders = []order{yearFirst}
-	}
-	for _, o := range orders {
-		if day, ok := r.day(o); ok {
-			return day.Add(time.Duration(r.hour)*time.Hour + time.Duration(r.minute)*time.Minute +
-				time.Duration(r.second)*time.Second), true
+// ofPerson reports texts that the app writes in place of a person's.
+func ofPerson(t string) bool {
+	for _, key := range [...]string{deleted, omitted, file} {
+		if tongue, _ := find(key, t); tongue != nil {
+			return true
 		}
 	}
-	return time.Time{}, false
+	return false
 }
 
-func (r waRecord) day(o order) (time.Time, bool) {
-	year, month, day := number2(r.date[o[0]]), number2(r.date[o[1]]), number2(r.date[o[2]])
-	switch len(r.date[o[0]]) {
-	case 2:
-		year += 2000
-	case 4:
-	default:
-		return time.Time{}, false
-	}
-	t := time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC)
-	return t, year >= 1990 && t.Year() == year && t.Month() == time.Month(month) && t.Day() == day
-}
-
-// entries returns the entries of the record: one, or one per member of a notice
-// that names several.
-func (r waRecord) entries(s Source, o order) []Entry {
+// entries returns the entries of a record: one, or one per member of a notice that
+// names several.
+func (w waReader) entries(r waRecord, o order) []Entry {
 	list := []Entry{unreadable(r.broken)}
 	base := Entry{Line: r.line, Recoded: r.recoded}
 	if r.broken == "" {
-		base.Stamp = strings.Join(r.date[:], "/") + " " + r.clock
+		date := r.date
+		if r.noYear {
+			date[0] = ""
+		}
+		base.Stamp = strings.Join(date[:], "/") + " " + r.clock
 		at, ok := r.when(o)
 		if ok {
-			base.At = gotong.InstantOf(wallIn(at, s.Zone))
-			list = r.parse(s)
+			base.At = gotong.InstantOf(wallIn(at, w.Zone))
+			list = w.parse(r)
 		} else {
 			list = []Entry{unreadable("the date does not exist")}
 		}
@@ -229,39 +191,52 @@ func (r waRecord) entries(s Source, o order) []Entry {
 
 // parse splits the record's text into author and message, or reads it as a
 // notice.
-func (r waRecord) parse(s Source) []Entry {
-	author, text, spoken := cutAuthor(r.text)
+func (w waReader) parse(r waRecord) []Entry {
+	author, said, spoken := cutAuthor(r.text)
 	if !spoken {
-		return waNotice(s, plain(r.text), true)
+		return w.notice(plain(r.text), true)
 	}
 	// iOS puts a name (the group's or the actor's) before a notice too, and a
 	// mark after the name.
-	marked := r.ios && strings.HasPrefix(text, "\u200e")
-	text = body(trimMarks(text))
-	if marked {
-		if list := waNotice(s, text, false); list != nil {
+	marked := strings.Contains(r.shape, "[") && strings.HasPrefix(said, "\u200e")
+	whole := plain(said)
+	if t, _ := find(deleted, whole); t != nil {
+		return []Entry{{Kind: Deletion, Author: author, Text: whole}}
+	}
+	said = body(trimMarks(said))
+	if marked && !ofPerson(whole) {
+		if list := w.notice(plain(said), author == w.group || strings.HasPrefix(said, author+" ")); list != nil {
 			return list
 		}
 	}
-	if waDeleted[strings.TrimSuffix(text, ".")] || strings.HasPrefix(text, author+" ") && marked {
-		return []Entry{{Kind: Notice, Text: text}}
+	e := Entry{Kind: Message, Author: author, Text: said}
+	if cut, ok := editedMark(said); ok {
+		e.Text, e.Edited = cut, true
 	}
-	return []Entry{{Kind: Message, Author: author, Text: text}}
+	first, _, _ := strings.Cut(plain(said), "\n")
+	if _, m := find(file, first); m != nil {
+		e.Files = []string{plain(m["x"])}
+	} else if t, _ := find(omitted, first); t != nil {
+		e.Files = []string{first}
+	}
+	return []Entry{e}
 }
 
 // cutAuthor cuts "Name: text". If a quotation mark precedes the colon, the line
-// is a notice that quotes a subject, not a name.
+// is a notice that quotes a subject, not a name. A name that is only a mark is one
+// too.
 func cutAuthor(s string) (author, text string, ok bool) {
-	author, text, ok = strings.Cut(s, ": ")
-	if !ok {
-		first, rest, _ := strings.Cut(s, "\n")
-		if author, ok = strings.CutSuffix(strings.TrimRight(first, " "), ":"); !ok {
+	raw, text, ok := strings.Cut(s, ": ")
+	if first, rest, _ := strings.Cut(s, "\n"); !ok || strings.Contains(raw, "\n") {
+		if raw, ok = strings.CutSuffix(strings.TrimRight(first, " "), ":"); !ok {
 			return "", "", false
 		}
 		text = rest
 	}
-	author = asName(author)
-	return author, text, isName(author) && !strings.ContainsAny(author, "\"“”")
+	if author = asName(raw); author == "" {
+		author = nobody
+	}
+	return author, text, isName(author) && !strings.ContainsAny(author, "\"“”„«「")
 }
 
 // plain returns a name or a notice without marks and with ordinary spaces.
@@ -286,4 +261,103 @@ func trimMarks(s string) string { return strings.TrimLeftFunc(s, isMark) }
 func isMark(c rune) bool {
 	return c == '\u200e' || c == '\u200f' || c >= '\u202a' && c <= '\u202e' ||
 		c >= '\u2066' && c <= '\u2069' || c == '\ufeff'
+}
+
+func isName(s string) bool { return text.Name.Valid(s) }
+
+// asName returns a name without the characters that no name may contain.
+func asName(s string) string { return text.Name.Clean(text.Legible(text.Name.Clean(s))) }
+
+// body returns a message as the server stores it.
+func body(s string) string { return text.Message.Clean(s) }
+
+// waThing matches things that are added or removed and are not people.
+var waThing = regexp.MustCompile(`(?i)^(?:the|this|a|an) |^grup\b|^ikon\b|^foto\b|^komunitas\b|^deskripsi\b`)
+
+// notice reads a notice of the app. One that is not known is a Notice if sure is
+// set, and otherwise nil. A notice about a member whose name is invalid does not
+// count as one about members.
+func (w waReader) notice(t string, sure bool) []Entry {
+	list := w.members(t)
+	valid := len(list) > 0
+	for _, e := range list {
+		valid = valid && isName(e.Author) && (e.Kind != Rename || isName(e.Text))
+	}
+	if valid {
+		return list
+	}
+	if stands, _ := find(other, t); sure || stands != nil {
+		return []Entry{{Kind: Notice, Text: t}}
+	}
+	return nil
+}
+
+func (w waReader) members(t string) []Entry {
+	one := func(kind Kind, tongue *tongue, who string) Entry {
+		return Entry{Kind: kind, Author: w.self(tongue, who)}
+	}
+	if tongue, m := find(titled, t); m != nil {
+		return []Entry{{Kind: Retitle, Author: w.self(tongue, m["a"]), Text: asName(m["x"])}}
+	}
+	if tongue, m := find(created, t); m != nil {
+		list := []Entry{one(Join, tongue, m["a"])}
+		if name := asName(m["x"]); name != "" {
+			list = append(list, Entry{Kind: Named, Author: list[0].Author, Text: name})
+		}
+		return list
+	}
+	if tongue, m := find(came, t); m != nil {
+		return []Entry{one(Join, tongue, m["a"])}
+	}
+	if tongue, m := find(went, t); m != nil {
+		return []Entry{one(Leave, tongue, m["a"])}
+	}
+	if tongue, m := find(added, t); m != nil && !waThing.MatchString(m["b"]) {
+		return w.each(tongue, Join, m["b"])
+	}
+	if tongue, m := find(removed, t); m != nil && !waThing.MatchString(m["b"]) {
+		return w.each(tongue, Leave, m["b"])
+	}
+	if tongue, m := find(renamed, t); m != nil && !strings.Contains(t, `"`) {
+		return []Entry{{Kind: Rename, Author: w.self(tongue, m["a"]), Text: w.self(tongue, m["b"])}}
+	}
+	return nil
+}
+
+// each returns one entry per name of a list "A, B and C".
+func (w waReader) each(t *tongue, kind Kind, names string) []Entry {
+	list := strings.Split(names, ", ")
+	and := " " + t.and + " "
+	if last := list[len(list)-1]; t.and != "" && strings.Contains(last, and) {
+		i := strings.LastIndex(last, and)
+		list = append(list[:len(list)-1], strings.TrimSuffix(last[:i], ","), last[i+len(and):])
+	}
+	var out []Entry
+	for _, name := range list {
+		if name = strings.TrimSpace(name); name != "" {
+			out = append(out, Entry{Kind: kind, Author: w.self(t, name)})
+		}
+	}
+	return out
+}
+
+// self returns the name of the user who made the export if a notice says "You".
+func (w waReader) self(t *tongue, name string) string {
+	name = asName(name)
+	if slices.Contains(t.you, name) {
+		return firstOf(w.Self, "You")
+	}
+	return name
+}
+
+// fileNames match how WhatsApp names its exports.
+var fileNames = regexp.MustCompile(`^(?:WhatsApp[ _]Chat[ _](?:with|mit|-)|Chat[ _](?:de[ _])?WhatsApp[ _](?:dengan|con)|` +
+	`Discussion[ _]WhatsApp[ _]avec|Conversa[ _]do[ _]WhatsApp[ _]com|Чат[ _]WhatsApp[ _]с)[ _](.+?)(?: \(\d+\))?\.(?:txt|zip)$`)
+
+// nameInFile returns the name of the chat in the file's name; empty if there is none.
+func nameInFile(path string) string {
+	if m := fileNames.FindStringSubmatch(filepath.Base(path)); m != nil {
+		return asName(strings.ReplaceAll(m[1], "_", " "))
+	}
+	return ""
 }

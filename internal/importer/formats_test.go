@@ -1,0 +1,230 @@
+package importer
+
+import (
+	"archive/zip"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const formatsDir = "testdata/formats"
+
+// samples are the invented exports; a folder is packed as a zip.
+func samples(tb testing.TB) map[string]string {
+	tb.Helper()
+	list, err := os.ReadDir(formatsDir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, f := range list {
+		path := filepath.Join(formatsDir, f.Name())
+		if f.IsDir() {
+			path = packed(tb, path)
+		}
+		if filepath.Ext(f.Name()) != ".golden" {
+			files[f.Name()] = path
+		}
+	}
+	return files
+}
+
+func packed(tb testing.TB, dir string) string {
+	tb.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	if err := z.AddFS(os.DirFS(dir)); err != nil {
+		tb.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return write(tb, filepath.Base(dir)+".zip", b.Bytes())
+}
+
+func write(tb testing.TB, name string, raw []byte) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), name)
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+var sampleTime = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+
+// opened surveys a file and reads its entries.
+func opened(tb testing.TB, path string, s Source) (Survey, []Entry, error) {
+	tb.Helper()
+	s.Latest = sampleTime
+	f, err := Open(path, s)
+	if err != nil {
+		return Survey{}, nil, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	survey, err := f.Survey(s)
+	if err != nil {
+		return survey, nil, err
+	}
+	var list []Entry
+	for e, err := range f.Entries(s) {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		list = append(list, e)
+	}
+	return survey, list, nil
+}
+
+// TestFormats compares what is read of each sample with its table.
+func TestFormats(t *testing.T) {
+	for name, path := range samples(t) {
+		t.Run(name, func(t *testing.T) {
+			survey, list, err := opened(t, path, Source{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b strings.Builder
+			fmt.Fprintf(&b, "%s, %.0f %%, %s; %q; left out %q\n", survey.What(), 100*survey.Confidence, survey.Dates, survey.ChatName, survey.LeftOut)
+			for _, e := range list {
+				fmt.Fprintf(&b, "%s | %s | %q | %s", e.Author, e.At.Time().Format("2006-01-02 15:04:05"), e.body(), e.Kind)
+				if e.ReplyTo != "" {
+					fmt.Fprintf(&b, " | to %s", e.ReplyTo)
+				}
+				b.WriteByte('\n')
+			}
+			golden := filepath.Join(formatsDir, name+".golden")
+			if *update {
+				if err := os.WriteFile(golden, []byte(b.String()), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil || b.String() != string(want) {
+				t.Errorf("differs from %s, %v:\n%s", golden, err, diff(string(want), b.String()))
+			}
+		})
+	}
+}
+
+// TestRejected: what is no export is rejected with a sentence, before anything else.
+func TestRejected(t *testing.T) {
+	android := "17/08/26, 10:00 - Budi: halo\n"
+	for name, c := range map[string]struct {
+		file, raw string
+		source    Source
+		says      string
+	}{
+		"empty":          {"x.txt", "", Source{}, "empty"},
+		"binary":         {"x.bin", "\x7fELF\x00\x01\x02 \x00\xff\xfe\x80 abc", Source{}, "binary"},
+		"prose":          {"x.txt", "Dear all,\nthis is a letter.\n", Source{}, "no export"},
+		"prose, forced":  {"x.txt", "Dear all,\nthis is a letter.\n", Source{Format: WhatsApp}, "0 % of this file"},
+		"database":       {"x.db", "SQLite format 3\x00", Source{}, "database"},
+		"PDF":            {"x.pdf", "%PDF-1.7", Source{}, "PDF"},
+		"gzip":           {"x.gz", "\x1f\x8b\x08", Source{}, "gzip"},
+		"broken zip":     {"x.zip", "PK\x03\x04abc", Source{}, "zip that cannot be read"},
+		"another JSON":   {"x.json", `{"a": 1}`, Source{}, "JSON of a kind"},
+		"a day of Slack": {"x.json", `[{"type": "message"}]`, Source{}, "Slack"},
+		"viewer":         {"x.txt", "01.04.2015 - 16:00:27; ME: text\n", Source{}, "no export"},
+		"telegram as wa": {"x.json", `{"name":"x","type":"bot_chat","id":1,"messages":[]}`, Source{Format: WhatsApp}, "looks like telegram"},
+		"no messages":    {"x.json", `{"name":"x","type":"bot_chat","id":1,"messages":[]}`, Source{}, "no messages"},
+		"irc, no date":   {"x.txt", "[10:00] <budi> halo\n", Source{}, "holds no date"},
+		"unknown half":   {"x.txt", android + strings.Repeat("17/08/26, 99:99 - Budi: halo\n", 2), Source{}, "33 % of this file"},
+		"newest first": {
+			"x.json", `{"guild":{"id":"1"},"channel":{"id":"2","name":"x"},"messages":[{"id":"9","timestamp":"2026-01-01T00:00:00Z"},{"id":"8","timestamp":"2026-01-01T00:00:00Z"}]}`,
+			Source{}, "newest messages first",
+		},
+		"several chats": {
+			"x.json", `{"about":"x","chats":{"list":[{"name":"A","type":"x","id":1,"messages":[{"id":1,"type":"message","date_unixtime":"1","from":"b","text":"x"}]},` +
+				`{"name":"B","type":"x","id":2,"messages":[{"id":1,"type":"message","date_unixtime":"1","from":"b","text":"x"}]}]}}`,
+			Source{}, "2 chats",
+		},
+	} {
+		_, list, err := opened(t, write(t, c.file, []byte(c.raw)), c.source)
+		var r *RejectionError
+		if err == nil || len(list) > 0 || !strings.Contains(err.Error(), c.says) || name != "irc, no date" && !errors.As(err, &r) {
+			t.Errorf("%s: %d entries, %v", name, len(list), err)
+		}
+	}
+}
+
+// TestZipsThatLeadOutside are refused by their directory.
+func TestZipsThatLeadOutside(t *testing.T) {
+	for name, h := range map[string]*zip.FileHeader{
+		"parent":   {Name: "../_chat.txt"},
+		"absolute": {Name: "/_chat.txt"},
+		"link":     linkHeader(),
+	} {
+		var b bytes.Buffer
+		z := zip.NewWriter(&b)
+		if _, err := z.CreateHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(write(t, "x.zip", b.Bytes()), Source{}); err == nil || !strings.Contains(err.Error(), "leads outside") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func linkHeader() *zip.FileHeader {
+	h := &zip.FileHeader{Name: "_chat.txt"}
+	h.SetMode(fs.ModeSymlink | 0o777)
+	return h
+}
+
+// TestCutJSONImportsWhatIsWhole: whatever is cut off a JSON export, what remains is a
+// prefix, and the loss is counted.
+func TestCutJSONImportsWhatIsWhole(t *testing.T) {
+	for _, name := range []string{"telegram.json", "discord.json", "matrix.json", "mattermost.jsonl"} {
+		raw, err := os.ReadFile(filepath.Join(formatsDir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := Open(filepath.Join(formatsDir, name), Source{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := stepsIn(t, f.Format, raw)
+		for cut := 0; cut < len(raw); cut += 7 {
+			part := stepsIn(t, f.Format, raw[:cut])
+			if len(part) > len(whole) || !slices.Equal(part, whole[:len(part)]) {
+				t.Fatalf("%s cut at %d: not a prefix", name, cut)
+			}
+		}
+	}
+}
+
+func stepsIn(t *testing.T, f Format, raw []byte) []Step {
+	t.Helper()
+	var list []Entry
+	for e, err := range number(jsonFormats[f](Source{Zone: time.UTC}, bytes.NewReader(raw))) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, e)
+	}
+	steps, _ := stepsOf(t, list)
+	return steps
+}
+
+// TestPageListsTheLanguages compares the page for users with the table of sentences.
+func TestPageListsTheLanguages(t *testing.T) {
+	page, err := os.ReadFile("../../docs/import.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(string(page)), " ")
+	if want := "are known in: " + strings.Join(Languages(), ", ") + "."; !strings.Contains(text, want) {
+		t.Errorf("docs/import.md does not say: %s", want)
+	}
+}

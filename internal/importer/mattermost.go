@@ -1,0 +1,151 @@
+package importer
+
+import (
+	"errors"
+	"io"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// mmPost is a post, a reply or a direct post of a bulk export.
+type mmPost struct {
+	Team      string   `json:"team"`
+	Channel   string   `json:"channel"`
+	Members   []string `json:"channel_members"`
+	User      string   `json:"user"`
+	Type      string   `json:"type"`
+	Message   string   `json:"message"`
+	CreateAt  int64    `json:"create_at"`
+	EditAt    int64    `json:"edit_at"`
+	DeleteAt  int64    `json:"delete_at"`
+	Pinned    bool     `json:"is_pinned"`
+	Replies   []mmPost `json:"replies"`
+	Reactions []struct {
+		User  string `json:"user"`
+		Emoji string `json:"emoji_name"`
+	} `json:"reactions"`
+	Files []struct {
+		Path string `json:"path"`
+	} `json:"attachments"`
+}
+
+// mmLine is one line: a type, and an object under its name.
+type mmLine struct {
+	Type    string  `json:"type"`
+	Version int     `json:"version"`
+	Post    *mmPost `json:"post"`
+	Direct  *mmPost `json:"direct_post"`
+	Channel *struct {
+		Name    string `json:"name"`
+		Display string `json:"display_name"`
+	} `json:"channel"`
+	User *struct {
+		Username string `json:"username"`
+		Nickname string `json:"nickname"`
+		First    string `json:"first_name"`
+		Last     string `json:"last_name"`
+	} `json:"user"`
+}
+
+func parseMattermost(s Source, r io.Reader) entries {
+	return walk(r, func(w *walker) error {
+		names, titles := map[string]string{}, map[string]string{}
+		for {
+			var l mmLine
+			w.in.left = maxElement
+			ok, err := w.message(&l)
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			switch p := firstPost(l.Post, l.Direct); {
+			case !ok:
+			case p != nil:
+				if err := p.put(w, mmNames{names, titles, s.Chat}, "", ""); err != nil {
+					return err
+				}
+			case l.Channel != nil:
+				titles[l.Channel.Name] = l.Channel.Display
+			case l.User != nil:
+				full := strings.TrimSpace(l.User.First + " " + l.User.Last)
+				names[l.User.Username] = firstOf(l.User.Nickname, full, l.User.Username)
+			}
+		}
+	})
+}
+
+func firstPost(list ...*mmPost) *mmPost {
+	for _, p := range list {
+		if p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// mmNames are the names of users and of channels by their short names.
+type mmNames struct {
+	users, titles map[string]string
+	chat          string
+}
+
+func (p *mmPost) put(w *walker, names mmNames, chat, parent string) error {
+	if chat == "" {
+		if chat = p.Channel; chat == "" {
+			chat = strings.Join(p.Members, " ")
+		}
+	}
+	if p.CreateAt <= 0 {
+		return w.put(Entry{Kind: Unreadable, Text: "it has no time", Chat: chat})
+	}
+	at := strconv.FormatInt(p.CreateAt, 10)
+	e := Entry{
+		Kind: Message, ID: "mattermost/" + chat + "/" + p.User + " " + at, Chat: chat, Stamp: at, At: ofMilli(p.CreateAt),
+		Author: firstOf(names.users[p.User], p.User), Person: "mattermost:" + p.User, Text: p.Message,
+		Edited: p.EditAt > 0, Pin: p.Pinned, ReplyTo: parent,
+	}
+	for _, f := range p.Files {
+		e.Files = append(e.Files, path.Base(f.Path))
+	}
+	var emoji []string
+	by := map[string][]string{}
+	for _, r := range p.Reactions {
+		if by[r.Emoji] == nil {
+			emoji = append(emoji, r.Emoji)
+		}
+		by[r.Emoji] = append(by[r.Emoji], firstOf(names.users[r.User], r.User))
+	}
+	for _, name := range emoji {
+		e.Reactions = append(e.Reactions, reaction(":"+name+":", by[name], len(by[name])))
+	}
+	switch {
+	case p.DeleteAt > 0:
+		e.Kind = Deletion
+	case p.Type == "system_join_channel", p.Type == "system_add_to_channel":
+		e.Kind = Join
+	case p.Type == "system_leave_channel", p.Type == "system_remove_from_channel":
+		e.Kind = Leave
+	case strings.HasPrefix(p.Type, "system_"):
+		e.Kind = Notice
+	case p.Type == "me":
+		e.Kind = Action
+	}
+	if title := names.titles[chat]; title != "" {
+		delete(names.titles, chat)
+		if err := w.put(Entry{Kind: Named, Text: asName(title), Chat: chat}); err != nil {
+			return err
+		}
+	}
+	if err := w.put(e); err != nil {
+		return err
+	}
+	for i := range p.Replies {
+		if err := p.Replies[i].put(w, names, chat, e.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
