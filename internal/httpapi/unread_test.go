@@ -11,6 +11,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/signal"
 	"gotong.dev/gotong/internal/store"
@@ -301,4 +302,56 @@ func TestListOfThreadsTakesTheSameReadsHoweverLong(t *testing.T) {
 	if cold[1] > cold[0] {
 		t.Errorf("%d reads for 100 threads that were not counted before, %d for 4", cold[1], cold[0])
 	}
+}
+
+// TestABlockStopsMentions, and not the count of unread messages, at once and on each node.
+func TestABlockStopsMentions(t *testing.T) {
+	w := newWorld(t)
+	ani, budi, citra := w.signUp("ani"), w.signUp("budi"), w.signUp("citra")
+	group := ani.group("terbuka")
+	th := ani.post("/v1/chat/threads", map[string]any{"scope_id": id(group), "members": "home", "privacy_level": "public"}).want(201).header.Get("Location")
+	for _, p := range []*person{budi, citra} {
+		p.post(group+"/join", nil).want(200)
+	}
+	first := w.server
+	post := func(p *person, body map[string]any) *answer {
+		return p.post(th+"/messages/send", body).want(http.StatusCreated)
+	}
+	post(ani, map[string]any{"body": "Halo @citra"})
+	post(ani, map[string]any{"body": "Banjir @citra", "siaga": true})
+	post(budi, map[string]any{"body": "Halo @citra"})
+	edited := post(budi, map[string]any{"body": "Halo"})
+	budi.do(http.MethodPatch, th+"/messages/"+edited.str("message_id"), map[string]any{"body": "Halo @citra", "revision": 0}).want(200)
+	nodes := []*httpapi.Server{w.node(), w.node()}
+	want := func(mentions int) {
+		t.Helper()
+		for _, node := range nodes {
+			w.server = node
+			var list []counted
+			citra.get("/v1/chat/unread").want(200).into(&list)
+			var all counted
+			citra.get("/v1/chat/unread/total").want(200).into(&all)
+			if c := (counted{4, mentions}); !slices.Equal(list, []counted{c}) || all != c {
+				t.Errorf("%v and %v are unread, want %v", list, all, c)
+			}
+		}
+		w.server = first
+	}
+	block := func(other *person, name string, data any) {
+		t.Helper()
+		_, err := w.engine.Execute(t.Context(), gotong.Command{
+			Stream: gotong.NewStream(user.Name, citra.id), Type: name, Data: data, RequestID: name + other.id,
+			Actor: gotong.Actor{UserID: citra.id, Role: gotong.RoleUser},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want(4)
+	block(budi, user.CmdBlock, user.Block{UserID: budi.id})
+	want(2)
+	block(ani, user.CmdBlock, user.Block{UserID: ani.id}) // their emergency broadcast passes it
+	want(1)
+	block(budi, user.CmdUnblock, user.Unblock{UserID: budi.id})
+	want(3)
 }

@@ -207,6 +207,7 @@ func users() auth.Users {
 			return gotong.Claim{Space: user.ClaimEmail, Name: user.Email(email)}
 		},
 		Document: user.UserKey,
+		Keeps:    []string{user.EvBlocked, user.EvUnblocked},
 		Standing: func(head gotong.Head, document []byte) (auth.Standing, error) {
 			var u user.User
 			err := json.Unmarshal(document, &u)

@@ -58,13 +58,15 @@ func compare(a, b ID) int {
 
 const (
 	maxNumber = 9_999_999_999_999_999 // the greatest whose name sorts as a number
-	maxLooks  = 1000                  // items that one call looks at
-	maxLists  = 1000                  // wide streams of a user whose lists are merged in
+	maxLists = 1000                  // wide streams of a user whose lists are merged in
 	leastRead = 25                    // items of each list that are read at once, however few are asked for
 
 	// MaxUnread is the number up to which unread items are counted.
 	MaxUnread = 99
 )
+
+// looks is how many items one call looks at. Tests lower it.
+var looks = 1000
 
 // Query selects items of an inbox, newest first.
 type Query struct {
@@ -88,6 +90,7 @@ type look struct {
 	marks  marks
 	wide   []wide
 	hidden map[gotong.Stream]bool // what the user may not read now
+	quiet  map[gotong.Stream]bool // threads where emergencies alone alert the user
 }
 
 // wide is a wide stream that has, or had, the user as a member.
@@ -104,7 +107,8 @@ type listed struct {
 	of *belongs // of the wide stream in whose list it is; nil: it is in the user's own
 }
 
-// List returns the items of a user that they may see now.
+// List returns the items of a user that they may see now. It looks at 1,000 items at most,
+// so the page may have less than the limit, even nothing, and yet not be the last.
 func (b *Box) List(ctx context.Context, me gotong.Viewer, q Query) (Page, error) {
 	var page Page
 	l, err := b.look(ctx, me)
@@ -123,7 +127,7 @@ func (b *Box) List(ctx context.Context, me gotong.Viewer, q Query) (Page, error)
 			if err != nil {
 				return Page{}, err
 			}
-			if looked++; looked >= maxLooks || ok && len(page.Items) == q.Limit {
+			if looked++; looked >= looks || ok && len(page.Items) == q.Limit {
 				page.Next = q.Before
 				return page, nil
 			}
@@ -135,15 +139,30 @@ func (b *Box) List(ctx context.Context, me gotong.Viewer, q Query) (Page, error)
 	return page, err
 }
 
+// Find lists as often as it takes until the page is full or there is no more, however many
+// items are hidden between those that are shown.
+func (b *Box) Find(ctx context.Context, me gotong.Viewer, q Query) (Page, error) {
+	var all []Shown
+	for limit := q.Limit; ; {
+		q.Limit = limit - len(all)
+		page, err := b.List(ctx, me, q)
+		if all = append(all, page.Items...); err != nil || len(all) == limit || page.Next == (ID{}) {
+			page.Items = all
+			return page, err
+		}
+		q.Before = page.Next
+	}
+}
+
 // Unread returns the number of unread items that the user may see now, up to [MaxUnread].
 func (b *Box) Unread(ctx context.Context, me gotong.Viewer) (int, error) {
-	page, err := b.List(ctx, me, Query{Limit: MaxUnread, Unread: true})
+	page, err := b.Find(ctx, me, Query{Limit: MaxUnread, Unread: true})
 	return len(page.Items), err
 }
 
 // look reads what the user has set, their marks and their wide streams.
 func (b *Box) look(ctx context.Context, me gotong.Viewer) (*look, error) {
-	l := &look{Box: b, me: me, hidden: map[gotong.Stream]bool{}}
+	l := &look{Box: b, me: me, hidden: map[gotong.Stream]bool{}, quiet: map[gotong.Stream]bool{}}
 	set, mark := gotong.SettingsRef(me.UserID).Key, marksKey(me.UserID)
 	snap, err := b.Store.Load(ctx, store.Need{
 		Documents: []gotong.Key{set}, Registers: []gotong.Key{mark},

@@ -45,6 +45,8 @@ func (l *look) show(ctx context.Context, i listed) (Shown, bool, error) {
 		return s, true, nil
 	case l.hidden[i.Stream] && i.Kind != Decided && i.Kind != Invited && i.Kind != Declined:
 		return s, false, nil
+	case l.quiet[i.Stream] && i.Kind == Message && !i.Siaga:
+		return s, false, nil
 	case l.set.Blocks(i.By) && !i.Siaga && (i.Kind == Message || i.Kind == Added || i.Kind == Invited):
 		return s, false, nil
 	case i.Kind == Invited || i.Kind == Declined:
@@ -131,7 +133,7 @@ func (l *look) open(ctx context.Context, s *Shown, i listed) (bool, error) {
 			return false, nil
 		}
 	case !access.Sees(row.Stored.Seq, row.Stored.Audience, row.About...),
-		i.Kind == Message && Blocked(l.set, i.By, posted):
+		i.Kind == Message && l.set.Stops(i.By, posted.Siaga, posted.Lender):
 		return false, nil
 	}
 	e, erased := row.Shown(sees, l.me.UserID)
@@ -203,7 +205,9 @@ func (l *look) alerts(s *Shown, mute store.Register) bool {
 		Mute int64 `json:"mute"`
 	}
 	_ = json.Unmarshal(mute.Body, &m) // without a register, nothing is muted
-	return s.Kind != Message && Alerts(l.set, s.Stream, s.Kind, m.Mute > l.Now().Milli())
+	muted := m.Mute > l.Now().Milli()
+	l.quiet[s.Stream] = !Alerts(l.set, s.Stream, Mention, muted) && !slices.Contains(l.set.Off, string(Mention))
+	return s.Kind != Message && Alerts(l.set, s.Stream, s.Kind, muted)
 }
 
 // Alerts reports whether a message that concerns a user in this way alerts them, by what
@@ -218,13 +222,6 @@ func Alerts(set user.Settings, stream gotong.Stream, k Kind, muted bool) bool {
 	default:
 		return !muted && level != user.Nothing && (k != Message || level != user.MentionsOnly)
 	}
-}
-
-// Blocked reports whether a user's block stops a message. An emergency broadcast passes it
-// among the members of a group alone: there, to send one is an office. In a thread or a case
-// of their own, everybody can.
-func Blocked(set user.Settings, by string, d thread.Posted) bool {
-	return set.Blocks(by) && (!d.Siaga || d.Lender.Kind() != group.Name)
 }
 
 // Concerns returns how a message concerns a user as it reads now; empty if it has no

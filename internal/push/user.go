@@ -118,7 +118,7 @@ func (u *user) read(snap *view.Snapshot, grant *view.Grant) error {
 		}
 		e, _ := row.Shown(grant.Sees, u.id)
 		d, _ := e.Data.(thread.Posted)
-		if e.Actor.UserID == u.id || inbox.Blocked(set, e.Actor.UserID, d) || d.SentAtMS > 0 {
+		if e.Actor.UserID == u.id || set.Stops(e.Actor.UserID, d.Siaga, d.Lender) || d.SentAtMS > 0 {
 			continue
 		}
 		m := message{n: d.N, at: e.At, kind: inbox.Concerns(e, u.id, u.answers(snap, d.ReplySeq), role)}
@@ -150,7 +150,7 @@ const maxItems = 50
 // readInbox finds the news of the user's inbox: the items that the thread of a message
 // does not announce.
 func (u *user) readInbox(ctx context.Context) error {
-	page, err := u.Box.List(ctx, u.viewer(), inbox.Query{Limit: maxItems, Unread: true})
+	page, err := u.Box.Find(ctx, u.viewer(), inbox.Query{Limit: maxItems, Unread: true})
 	since, unread := u.since(), 0
 	for _, i := range page.Items {
 		direct := i.Kind == inbox.Added && i.Event != nil && i.Event.Type == thread.EvCreated

@@ -29,7 +29,8 @@ const (
 
 // Observer is called for what happened. It must not block.
 type Observer struct {
-	// Advanced is called after changes of documents were written; it may miss some.
+	// Advanced is called after changes of documents were written; it may miss some. For
+	// what a rebuild makes again, it is not called.
 	Advanced func(changes []store.Change)
 
 	// Ended is called when a job ended: done, early, failed, dead, returned, or

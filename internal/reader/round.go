@@ -191,8 +191,10 @@ func (p *partition) write(ctx context.Context, all bool, effects map[*follower]m
 		f.stored, f.wrote = f.at, now
 	}
 	if advanced := p.runner.opt.Observer.Advanced; advanced != nil {
-		for i := range steps {
-			advanced(steps[i].Changes)
+		for i, f := range written {
+			if f.at > f.quiet { // else a rebuild makes them again
+				advanced(steps[i].Changes)
+			}
 		}
 	}
 	if jobs {

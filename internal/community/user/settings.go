@@ -47,6 +47,13 @@ func (s Settings) Blocks(userID string) bool {
 	return is
 }
 
+// Stops reports whether a block stops a message of a thread that borrows its members from
+// the lender, if from any. An emergency broadcast passes it among the members of a group
+// alone: there, to send one is an office. In a thread or a case of their own, everybody can.
+func (s Settings) Stops(by string, siaga bool, lender gotong.Stream) bool {
+	return s.Blocks(by) && (!siaga || lender.Kind() != "group")
+}
+
 // Block makes the messages of a user cause the actor no items and no pushes, and lets
 // that user neither start nor write in a direct thread with the actor. They do not
 // learn of it.

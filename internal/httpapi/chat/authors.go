@@ -11,6 +11,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -28,8 +29,9 @@ type authors struct {
 }
 
 type authored struct {
-	n    uint64
-	user string
+	n     uint64
+	user  string
+	siaga bool
 }
 
 // wording is a text: of a message that mentions somebody, or of an edit. If it was
@@ -71,10 +73,21 @@ func (a authors) newest() map[uint64]wording {
 	return list
 }
 
-// of returns the ordinals in (floor, last] of a user's messages, in order.
-func (a authors) of(user string, floor, last uint64) (own []uint64) {
+// blocked returns the ordinals of the messages of which a block lets no mention through.
+func (a authors) blocked(set user.Settings, lender gotong.Stream) map[uint64]bool {
+	list := map[uint64]bool{}
 	for _, m := range a.list {
-		if m.user == user && m.n > floor && m.n <= last {
+		if set.Stops(m.user, m.siaga, lender) {
+			list[m.n] = true
+		}
+	}
+	return list
+}
+
+// of returns the ordinals in (floor, last] of a user's messages, in order.
+func (a authors) of(userID string, floor, last uint64) (own []uint64) {
+	for _, m := range a.list {
+		if m.user == userID && m.n > floor && m.n <= last {
 			own = append(own, m.n)
 		}
 	}
@@ -86,7 +99,8 @@ func authorOf(e *store.Event) (authored, error) {
 	if err := json.Unmarshal(e.Data, &env); err != nil {
 		return authored{}, fmt.Errorf("chat: author of event %d: %w", e.Seq, err)
 	}
-	return authored{e.Count, unique.Make(env.Actor.UserID).Value()}, nil // one string for all messages of a user
+	siaga := bytes.Contains(env.Payload, []byte(`"siaga":true`))
+	return authored{e.Count, unique.Make(env.Actor.UserID).Value(), siaga}, nil // one string for all messages of a user
 }
 
 // wordingOf returns what an event says of the mentions of a message; false if nothing.

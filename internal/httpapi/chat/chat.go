@@ -20,6 +20,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/members"
 	"gotong.dev/gotong/internal/search"
@@ -107,19 +108,24 @@ type look struct {
 	view.Look
 	thread thread.Thread
 	mark   mark
+	set    user.Settings // of the viewer
 }
 
 // known reads those of the threads with these ids of which the caller may know,
 // with the caller's read marks, in one snapshot.
 func (c *chat) known(ctx context.Context, ids []string) ([]look, error) {
 	me := viewer(ctx)
-	streams, marks := make([]gotong.Stream, len(ids)), make([]gotong.Key, len(ids))
+	streams, marks, own := make([]gotong.Stream, len(ids)), make([]gotong.Key, len(ids)), gotong.SettingsRef(me.UserID).Key
 	for i, id := range ids {
 		streams[i] = gotong.NewStream(thread.Name, id)
 		marks[i] = markKey(me.UserID, streams[i])
 	}
 	found, snap, err := c.Views.Look(ctx, me, streams, c.needs,
-		func([]gotong.State) store.Need { return store.Need{Registers: marks} })
+		func([]gotong.State) store.Need { return store.Need{Registers: marks, Documents: []gotong.Key{own}} })
+	if err != nil {
+		return nil, err
+	}
+	set, _, err := httpapi.Document[user.Settings](c.Codec, snap, own)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +136,7 @@ func (c *chat) known(ctx context.Context, ids []string) ([]look, error) {
 			return nil, err
 		}
 		if c.Rules.MayKnow(l.State, me) {
-			list = append(list, look{l, docOf(l.State), m})
+			list = append(list, look{l, docOf(l.State), m, set})
 		}
 	}
 	return list, nil

@@ -183,14 +183,16 @@ type tally struct {
 
 // mentions counts the unread messages whose newest text mentions the viewer. They were a
 // member at all of these texts, because earlier messages count as read; the role in
-// which they are mentioned is the one that they have now.
+// which they are mentioned is the one that they have now. A block stops mentions, and
+// leaves the count of unread messages as it is.
 func (t *tally) mentions(written authors, out []uint64) (n int) {
 	role := t.own().Role
 	if t.thread.Members == thread.Home {
 		role = gotong.MembershipOf(t.State, t.thread.Lender, t.Viewer.UserID).Role
 	}
+	blocked := written.blocked(t.set, t.thread.Lender)
 	for at, text := range written.newest() {
-		if at > t.floor && slices.ContainsFunc(text.mentions, func(m thread.Mention) bool {
+		if at > t.floor && !blocked[at] && slices.ContainsFunc(text.mentions, func(m thread.Mention) bool {
 			return m.UserID == t.Viewer.UserID || m.Group != "" || m.Role != "" && m.Role == role
 		}) {
 			n += thread.Unread(at-1, at, t.visible, out)

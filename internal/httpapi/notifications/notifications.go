@@ -262,7 +262,7 @@ func (r *routes) digest(ctx context.Context, in *digestIn) (*httpapi.Out[Digest]
 		return nil, gotong.Invalid("window_start_ms", "must be before the end of the window")
 	}
 	from, to := uint64(d.WindowStartMS)*1000, uint64(d.WindowEndMS)*1000 //nolint:gosec // both are after 1970
-	page, err := r.Box.List(ctx, me, inbox.Query{Since: from, Before: inbox.ID{Number: to}, Limit: maxDigest})
+	page, err := r.Box.Find(ctx, me, inbox.Query{Since: from, Before: inbox.ID{Number: to}, Limit: maxDigest})
 	if err != nil {
 		return nil, err
 	}
