@@ -182,7 +182,10 @@ func heldBack(s gotong.State, e gotong.Event, h Held) []gotong.Change {
 func blocked(s gotong.State, e gotong.Event, b Blocked) []gotong.Change {
 	d := docketOf(s, e, b.TargetSeq)
 	changes := d.hide(e, b.N)
-	d.overlay.Rejected = true
+	if d.overlay.Rejected = true; d.overlay.Pinned != 0 { // it would keep a place among the pinned
+		d.overlay.Pinned = 0
+		changes = append(changes, repinned(s, d.id, d.seq, false))
+	}
 	d.decide(e, Rejected, Block, b.AuthorID, b.Code)
 	d.record.AppealMS = b.AppealMS
 	return append(append(changes, d.settled()...), d.laid()...)

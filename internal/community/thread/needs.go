@@ -71,9 +71,7 @@ func reviewRefs(s gotong.State, t Thread, cmd gotong.Command) (refs []gotong.Ref
 			if o.Moderated {
 				refs = ModerationRefs(cmd.Stream, e.Seq)
 			}
-			if o.Pinned != 0 {
-				refs = append(refs, gotong.Ref{Stream: cmd.Stream, Key: PinsKey(cmd.Stream.ID())})
-			}
+			refs = append(refs, pinRefs(s, cmd)...)
 		}
 	case Pin, Unpin:
 		return []gotong.Ref{{Stream: cmd.Stream, Key: PinsKey(cmd.Stream.ID())}}
@@ -88,7 +86,7 @@ func reviewRefs(s gotong.State, t Thread, cmd gotong.Command) (refs []gotong.Ref
 		}
 	case Review, Appeal, Open:
 		policy = false
-		refs = matterRefs(s, cmd.Stream, targetMessage(c))
+		refs = append(matterRefs(s, cmd.Stream, targetMessage(c)), pinRefs(s, cmd)...)
 	case Unhold:
 		if policy = false; c.Seq > 0 {
 			return ModerationRefs(cmd.Stream, c.Seq)
@@ -101,6 +99,16 @@ func reviewRefs(s gotong.State, t Thread, cmd gotong.Command) (refs []gotong.Ref
 		refs = append(refs, gotong.Ref{Stream: t.Home, Key: gotong.StreamKey(t.Home)})
 	}
 	return refs
+}
+
+// pinRefs names the pinned messages if the message of the command is one.
+func pinRefs(s gotong.State, cmd gotong.Command) []gotong.Ref {
+	if e, ok := s.Event(targetMessage(cmd.Data)); ok {
+		if o, _ := gotong.Doc[Overlay](s, OverlayKey(cmd.Stream.ID(), e.Seq)); o.Pinned != 0 {
+			return []gotong.Ref{{Stream: cmd.Stream, Key: PinsKey(cmd.Stream.ID())}}
+		}
+	}
+	return nil
 }
 
 func matterRefs(s gotong.State, stream gotong.Stream, id gotong.EventID) []gotong.Ref {

@@ -99,6 +99,12 @@ func TestFiftyMessagesCanBePinned(t *testing.T) {
 	w.Idle(ani, s, thread.Pin{MessageID: all[0].ID})
 	w.Do(citra, s, thread.Delete{MessageID: all[7].ID})
 	w.Do(ani, s, thread.Pin{MessageID: all[thread.MaxPins].ID})
+	w.Do(ani, s, thread.Review{MessageID: all[8].ID, Decision: thread.Block}) // a rejected message gives its place up
+	w.Do(ani, s, thread.Pin{MessageID: post(w, citra, "lagi").ID})
+	w.Do(ani, s, thread.Review{MessageID: all[8].ID, Decision: thread.Release})
+	if isPinned(w, ani, all[8].Seq) || len(board(w, s)) != thread.MaxPins {
+		t.Errorf("%d are pinned", len(board(w, s)))
+	}
 }
 
 // A pin is seen with its event; who could not see it pins anew.
