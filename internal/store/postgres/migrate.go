@@ -1,0 +1,106 @@
+// Package postgres is the beginning of a store on PostgreSQL 15 or later: the schema
+// and its migrations, and the check of the server's settings. It is not a store yet.
+package postgres
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"gotong.dev/gotong/internal/store"
+)
+
+//go:embed migrations/*.sql
+var embedded embed.FS
+
+const ledger = `CREATE TABLE IF NOT EXISTS migrations (
+    number     integer PRIMARY KEY,
+    name       text NOT NULL,
+    checksum   text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)`
+
+// migrationLock is the advisory lock of the node that brings the schema up to date:
+// "Gotg".
+const migrationLock = 0x476f7467
+
+// Migrate brings the schema up to date in one transaction, whatever other nodes do
+// meanwhile. It returns [store.ErrForeign], [store.ErrHeader],
+// [store.ErrNewerSchema] or [store.ErrChangedSchema] if the database must not be
+// used; then nothing was changed.
+func Migrate(ctx context.Context, c *pgx.Conn) error {
+	list, err := store.Migrations(embedded, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", migrationLock); err != nil {
+			return err
+		}
+		if err := checkOwner(ctx, tx); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, ledger); err != nil {
+			return err
+		}
+		applied, err := applied(ctx, tx, list)
+		if err != nil {
+			return err
+		}
+		for _, m := range list[applied:] {
+			if _, err := tx.Exec(ctx, m.Text); err != nil { // without arguments, so it may hold several statements
+				return fmt.Errorf("postgres: migration %s: %w", m.Name, err)
+			}
+			_, err := tx.Exec(ctx, "INSERT INTO migrations VALUES ($1, $2, $3)", m.Number, m.Name, m.Checksum)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// checkOwner rejects a schema with tables of another program, and a log that is
+// hashed another way. It comes before the migrations, whose checksums differ then too.
+func checkOwner(ctx context.Context, tx pgx.Tx) error {
+	var tables int
+	var meta, migrations bool
+	err := tx.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE relname = 'meta') > 0,
+		count(*) FILTER (WHERE relname = 'migrations') > 0
+		FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')`).
+		Scan(&tables, &meta, &migrations)
+	switch {
+	case err != nil:
+		return err
+	case tables == 0:
+		return nil
+	case !meta || !migrations:
+		return store.ErrForeign
+	}
+	var version string
+	err = tx.QueryRow(ctx, "SELECT value FROM meta WHERE name = $1", store.HeaderName).Scan(&version)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("%w: %w", store.ErrForeign, err)
+	}
+	return store.CheckHeader(version)
+}
+
+// applied returns how many of the migrations the database has. It fails if it has
+// others.
+func applied(ctx context.Context, tx pgx.Tx, list []store.Migration) (n int, err error) {
+	rows, err := tx.Query(ctx, "SELECT number, name, checksum FROM migrations ORDER BY number")
+	if err != nil {
+		return 0, err
+	}
+	var number int
+	var name, checksum string
+	_, err = pgx.ForEachRow(rows, []any{&number, &name, &checksum}, func() error {
+		err := store.CheckApplied(list, n, number, name, checksum)
+		n++
+		return err
+	})
+	return n, err
+}
