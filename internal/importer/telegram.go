@@ -83,6 +83,7 @@ type tgChat struct {
 	source Source
 	id     string
 	name   string
+	people map[string]string // ids by name, as far as messages have shown them
 }
 
 func parseTelegram(s Source, r io.Reader) entries {
@@ -93,7 +94,7 @@ func parseTelegram(s Source, r io.Reader) entries {
 
 // tgObject reads a chat, or a full export, whose chats are in lists.
 func tgObject(w *walker, s Source) error {
-	c := tgChat{source: s}
+	c := tgChat{source: s, people: map[string]string{}}
 	return w.object(func(key string) error {
 		switch key {
 		case "name":
@@ -138,6 +139,9 @@ func (c tgChat) message(w *walker) error {
 	key := func(id int64) string { return "telegram/" + c.id + "/" + strconv.FormatInt(id, 10) }
 	e := Entry{Kind: Message, ID: key(m.ID), Chat: c.chat(), Text: string(m.Text), Stamp: m.Date}
 	e.Author, e.Person = firstOf(m.From, m.Actor, "Deleted account"), tgPerson(m.FromID, m.ActorID)
+	if e.Person != "" {
+		c.people[e.Author] = e.Person
+	}
 	var ok bool
 	if e.At, ok = m.at(c.source.Zone); !ok {
 		return w.put(Entry{Kind: Unreadable, Text: "it has no time", Chat: e.Chat})
@@ -168,7 +172,7 @@ func (c tgChat) message(w *walker) error {
 	case "message":
 		return w.put(e)
 	case "service":
-		return m.service(w, e, key)
+		return m.service(w, e, key, c.people)
 	default:
 		e.Kind = Notice
 		return w.put(e)
@@ -192,7 +196,7 @@ func (m tgMessage) at(zone *time.Location) (gotong.Instant, bool) {
 	return gotong.InstantOf(t), err == nil
 }
 
-func (m tgMessage) service(w *walker, e Entry, key func(int64) string) error {
+func (m tgMessage) service(w *walker, e Entry, key func(int64) string, people map[string]string) error {
 	kind := Notice
 	switch m.Action {
 	case "invite_members":
@@ -213,13 +217,9 @@ func (m tgMessage) service(w *walker, e Entry, key func(int64) string) error {
 		e.Kind, e.Text = Notice, m.Action
 		return w.put(e)
 	}
-	// Members come as names; only the actor has an id.
-	actor, person, id := e.Author, e.Person, e.ID
+	id := e.ID // members come as names
 	for i, name := range m.Members {
-		e.Kind, e.Author, e.Person, e.ID = kind, name, "", id+"#"+itoa(i)
-		if name == actor {
-			e.Person = person
-		}
+		e.Kind, e.Author, e.Person, e.ID = kind, name, people[name], id+"#"+itoa(i)
 		if err := w.put(e); err != nil {
 			return err
 		}
