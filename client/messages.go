@@ -31,6 +31,7 @@ type Message struct {
 	ReplyTo       gotong.EventID `json:"reply_to"`
 	Siaga         bool           `json:"siaga"` // an emergency broadcast
 	Mentions      []Mention      `json:"mentions"`
+	Attachments   []Attachment   `json:"attachments"`
 	Reactions     []Reaction     `json:"reactions"`
 	Replies       int            `json:"replies"` // that the caller may see; it stops at 999
 	Pinned        bool           `json:"pinned"`
@@ -66,11 +67,12 @@ type Reaction struct {
 
 // NewMessage describes a message to be posted.
 type NewMessage struct {
-	Body     string         `json:"body"` // 1 to 4,000 characters, 16 KiB
-	ReplyTo  gotong.EventID `json:"reply_to,omitzero"`
-	Siaga    bool           `json:"siaga,omitempty"`      // an emergency broadcast; for owners, admins and moderators
-	SentAtMS int64          `json:"sent_at_ms,omitempty"` // only in an import
-	SentBy   string         `json:"sent_by,omitempty"`
+	Body        string         `json:"body"`                  // 1 to 4,000 characters, 16 KiB; with attachments it may be empty
+	Attachments []string       `json:"attachments,omitempty"` // ids of the caller's uploads to the thread, at most 20
+	ReplyTo     gotong.EventID `json:"reply_to,omitzero"`
+	Siaga       bool           `json:"siaga,omitempty"`      // an emergency broadcast; for owners, admins and moderators
+	SentAtMS    int64          `json:"sent_at_ms,omitempty"` // only in an import
+	SentBy      string         `json:"sent_by,omitempty"`
 }
 
 // Range selects messages of a thread; the zero Range selects the newest.

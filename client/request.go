@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -76,7 +78,10 @@ type op struct {
 	path   string
 	query  url.Values
 	body   any
+	raw    []byte       // in place of body
+	sends  http.Header  // beside the usual ones
 	open   bool         // sent without a token: to sign up and in
+	once   bool         // not repeated, except with another token
 	header *http.Header // receives the answer's header
 	opts   []CallOption
 }
@@ -94,7 +99,7 @@ func (c *Client) do(ctx context.Context, o op, out any) error {
 	if err != nil {
 		return err
 	}
-	var body []byte
+	body := o.raw
 	if o.body != nil {
 		if body, err = json.Marshal(o.body); err != nil {
 			return fmt.Errorf("client: encode %s: %w", o.path, err)
@@ -111,20 +116,24 @@ func (c *Client) do(ctx context.Context, o op, out any) error {
 		case p != nil && p.Status == http.StatusUnauthorized && !o.open && unauthorized < 2:
 			refused, unauthorized = token, unauthorized+1
 			continue
-		case !repeatable(err) || !write && n+1 >= readTries:
+		case o.once || !repeatable(err) || !write && n+1 >= readTries:
 			return err
 		}
-		wait := c.backoff(n)
-		if p != nil && p.RetryAfter > 0 {
-			wait = p.RetryAfter
-		}
-		if !sleep(ctx, wait) {
+		if !sleep(ctx, c.waitFor(err, n)) {
 			if !write {
 				return err
 			}
 			return &UnknownError{RequestID: set.requestID, Err: fmt.Errorf("%w: %w", ctx.Err(), err)}
 		}
 	}
+}
+
+// waitFor returns the wait after try number n, which failed.
+func (c *Client) waitFor(err error, n int) time.Duration {
+	if p := problemIn(err); p != nil && p.RetryAfter > 0 {
+		return p.RetryAfter
+	}
+	return c.backoff(n)
 }
 
 // repeatable reports whether the outcome is unknown: the network failed, or the
@@ -160,6 +169,7 @@ func (c *Client) try(ctx context.Context, o op, set callOptions, body []byte, re
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	maps.Copy(req.Header, o.sends)
 	res, err := c.http.Do(req)
 	if err != nil {
 		return token, err

@@ -20,6 +20,8 @@ type cli struct {
 	Demo        demoCmd        `cmd:"" help:"Run a server with a neighbourhood that chats."`
 	Import      importCmd      `cmd:"" help:"Turn an export of another chat into a thread."`
 	Tail        tailCmd        `cmd:"" help:"Follow a thread."`
+	Send        sendCmd        `cmd:"" help:"Post a message, with files if you like."`
+	Fetch       fetchCmd       `cmd:"" help:"Download a file of a message."`
 	Inbox       inboxCmd       `cmd:"" help:"List what concerns you."`
 	Search      searchCmd      `cmd:"" help:"Find messages, files and names."`
 	Moderation  moderationCmd  `cmd:"" help:"Review messages: list what waits, read it, decide."`

@@ -69,25 +69,26 @@ func (t *tailLines) name(userID, shown string) string {
 
 // eventData is the data of any event, as far as lines show it.
 type eventData struct {
-	Body        string         `json:"body"`
-	SentBy      string         `json:"sent_by"`
-	SentAtMS    int64          `json:"sent_at_ms"`
-	ReplyTo     gotong.EventID `json:"reply_to"`
-	MessageID   gotong.EventID `json:"message_id"`
-	Emoji       string         `json:"emoji"`
-	On          bool           `json:"on"`
-	UserID      string         `json:"user_id"`
-	WebhookID   string         `json:"webhook_id"`
-	Role        string         `json:"role"`
-	UntilMS     int64          `json:"until_ms"`
-	Policy      string         `json:"policy"`
-	Name        string         `json:"name"`
-	Topic       string         `json:"topic"`
-	Icon        string         `json:"icon"`
-	Changed     []string       `json:"changed"`
-	DeletedAtMS int64          `json:"deleted_at_ms"`
-	Withheld    bool           `json:"withheld"`
-	Revision    uint64         `json:"revision"`
+	Body        string              `json:"body"`
+	SentBy      string              `json:"sent_by"`
+	SentAtMS    int64               `json:"sent_at_ms"`
+	ReplyTo     gotong.EventID      `json:"reply_to"`
+	MessageID   gotong.EventID      `json:"message_id"`
+	Emoji       string              `json:"emoji"`
+	On          bool                `json:"on"`
+	UserID      string              `json:"user_id"`
+	WebhookID   string              `json:"webhook_id"`
+	Role        string              `json:"role"`
+	UntilMS     int64               `json:"until_ms"`
+	Policy      string              `json:"policy"`
+	Name        string              `json:"name"`
+	Topic       string              `json:"topic"`
+	Icon        string              `json:"icon"`
+	Changed     []string            `json:"changed"`
+	DeletedAtMS int64               `json:"deleted_at_ms"`
+	Withheld    bool                `json:"withheld"`
+	Revision    uint64              `json:"revision"`
+	Attachments []client.Attachment `json:"attachments"`
 }
 
 func (t *tailLines) event(e client.Event) error {
@@ -182,6 +183,9 @@ func (t *tailLines) posted(d eventData) (note, text string) {
 		}
 	}
 	text = d.Body
+	for _, f := range d.Attachments {
+		text = join(text, "["+f.Name+" "+f.ID+"]")
+	}
 	if d.Revision > 0 {
 		text += " (edited)"
 	}

@@ -61,8 +61,11 @@ type createIn struct {
 }
 
 func (f *routes) createUpload(ctx context.Context, in *createIn) (*tusOut, error) {
-	if _, r := in.HTTP(); r.ContentLength != 0 {
+	switch _, r := in.HTTP(); {
+	case r.ContentLength != 0:
 		return nil, gotong.Invalid("body", "must be empty; append the bytes by PATCH")
+	case in.Length > f.Files.File: // the library would not name the limit
+		return nil, f.tooLarge()
 	}
 	t := &transfer{routes: f, begin: upload.Start{Thread: gotong.NewStream(thread.Name, in.ThreadID)}}
 	return t.serve(ctx, &in.Raw, (*tus.UnroutedHandler).PostFile)
