@@ -149,7 +149,7 @@ func TestCopyResumesAfterAnyInterruption(t *testing.T) {
 func killedAnywhere(t *testing.T, side string, after bool) {
 	t.Helper()
 	want := small(t).holdings(t, 100)
-	for n, writes := 0, 0; ; n++ {
+	for n, writes := 0, 0; ; n += later(n) {
 		from, to := small(t), note(newMemory())
 		source, target := &cut{from, math.MaxInt, after, 0}, &cut{to, math.MaxInt, after, 0}
 		map[string]*cut{"source": source, "target": target}[side].left = n
@@ -175,13 +175,22 @@ func killedAnywhere(t *testing.T, side string, after bool) {
 	}
 }
 
+// later returns after how many more calls the next run is killed: one, or more in
+// a short test when many came before.
+func later(n int) int {
+	if testing.Short() {
+		return 1 + n/3
+	}
+	return 1
+}
+
 // TestImportResumesAfterAnyInterruption: the same with a file as the source.
 func TestImportResumesAfterAnyInterruption(t *testing.T) {
 	log := small(t)
 	path, want := exported(t, log), log.holdings(t, 100)
 	file, err := logcopy.OpenFile(t.Context(), path, options())
 	check(t, err)
-	for n, writes := 0, 0; ; n++ {
+	for n, writes := 0, 0; ; n += later(n) {
 		to := note(newMemory())
 		target := &cut{to, n, n%2 == 0, 0}
 		_, err := logcopy.Run(t.Context(), file, target, options())

@@ -101,7 +101,7 @@ func TestCopyMakesReadersDocumentsAgain(t *testing.T) {
 	}
 	source, err := logcopy.FromStore(t.Context(), from)
 	check(t, err)
-	for n, writes := 0, -1; ; n += 3 {
+	for n, writes := 0, -1; ; n += 2 + later(n) {
 		to := newMemory()
 		target := &cut{to, n, n%2 == 0, 0}
 		_, err := logcopy.Run(t.Context(), source, target, readerOptions())

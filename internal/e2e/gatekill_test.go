@@ -65,7 +65,7 @@ type kill struct {
 // cases the server is killed at all of these writes (in a short run under the race
 // detector, in one case after each); without -short, also in one case per write, and
 // GOTONG_SOAK adds cases with random kills.
-func TestGatesSurviveKills(t *testing.T) {
+func TestGatesSurviveKills(t *testing.T) { //nolint:tparallel // its subtests have subtests, which are parallel
 	onlySQLite(t)
 	t.Parallel() // it mostly waits
 	plans := map[string][]kill{}
