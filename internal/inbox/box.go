@@ -58,7 +58,7 @@ func compare(a, b ID) int {
 
 const (
 	maxNumber = 9_999_999_999_999_999 // the greatest whose name sorts as a number
-	maxLists = 1000                  // wide streams of a user whose lists are merged in
+	maxLists  = 1000                  // wide streams of a user whose lists are merged in
 	leastRead = 25                    // items of each list that are read at once, however few are asked for
 
 	// MaxUnread is the number up to which unread items are counted.
