@@ -122,9 +122,8 @@ func openExisting(
 // findAccount returns the id of the account with this user id, e-mail address or
 // user name.
 func findAccount(ctx context.Context, from store.Committer, who string) (string, error) {
-	mail := gotong.Claim{Space: user.ClaimEmail, Name: user.Email(who)}
 	name := user.NameClaim(who)
-	need := store.Need{Claims: []gotong.Claim{mail, name}}
+	need := store.Need{Claims: []gotong.Claim{name}}
 	if gotong.ValidID(who) {
 		need.Documents = []gotong.Key{user.UserKey(who)}
 	}
@@ -135,12 +134,14 @@ func findAccount(ctx context.Context, from store.Committer, who string) (string,
 	if len(snap.Documents) > 0 {
 		return who, nil
 	}
-	for _, c := range need.Claims {
-		if stream, ok := snap.Claims[c]; ok {
-			return stream.ID(), nil
-		}
+	if stream, ok := snap.Claims[name]; ok {
+		return stream.ID(), nil
 	}
-	return "", ErrNoAccount
+	id, _, err := auth.Holder(ctx, from, users().EmailClaim(who))
+	if err == nil && id == "" {
+		err = ErrNoAccount
+	}
+	return id, err
 }
 
 // OrderPath is where the listener for operators accepts an [Order], with a token

@@ -119,8 +119,14 @@ func users() auth.Users {
 		EmailClaim: func(email string) gotong.Claim {
 			return gotong.Claim{Space: user.ClaimEmail, Name: user.Email(email)}
 		},
+		Change: func(what auth.Change, seq uint64) (string, any) {
+			events := map[auth.Change]string{
+				auth.PasswordChanged: user.EvPasswordChanged, auth.EmailChanged: user.EvEmailChanged, auth.Deleted: user.EvDeleted,
+			}
+			return user.CmdAmend, user.Amend{Event: events[what], Seq: seq}
+		},
 		Document: user.UserKey,
-		Keeps:    []string{user.EvWebhookFailing, user.EvBlocked, user.EvUnblocked, user.EvPreferred},
+		Keeps:    []string{user.EvWebhookFailing, user.EvBlocked, user.EvUnblocked, user.EvPreferred, user.EvPasswordChanged, user.EvEmailChanged},
 		Standing: func(_ gotong.Head, document []byte) (auth.Standing, error) {
 			var u user.User
 			err := json.Unmarshal(document, &u)

@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/text"
 )
 
@@ -41,6 +40,7 @@ type SignUp struct {
 	Username      string
 	CommunityID   string
 	Address       string
+	Agent         string // what the client calls itself
 }
 
 // maxTyped bounds the text that is normalised, in bytes.
@@ -66,6 +66,11 @@ func (s *Service) SignUp(ctx context.Context, r SignUp) (grant Grant, err error)
 		Stream: userStream(userID), Type: s.opts.Users.Command, Actor: gotong.Anonymous(),
 		RequestID: r.RequestID, CorrelationID: r.CorrelationID, Data: data, Raw: r.raw(), Registers: registers,
 	})
+	if gotong.CodeOf(err) == gotong.CodeConflict && registers != nil { // perhaps another sign-up took the address first
+		if _, taken := s.takes(ctx, userID, r.Email); taken != nil {
+			err = taken
+		}
+	}
 	if err == nil && receipt.Replayed && registers != nil { // the same request won the race, perhaps with another password
 		a, _, failed := s.account(ctx, userID)
 		if err = failed; err == nil {
@@ -80,7 +85,7 @@ func (s *Service) SignUp(ctx context.Context, r SignUp) (grant Grant, err error)
 		grant, err = s.begin(ctx, userID)
 	}
 	if err == nil && !receipt.Replayed {
-		s.note(WithOrigin(ctx, Origin{r.Address, r.RequestID}), userID, ActSignedUp, grant.LoginID)
+		s.note(WithOrigin(ctx, Origin{r.Address, r.RequestID, r.Agent}), userID, ActSignedUp, grant.LoginID)
 	}
 	grant.Username, grant.Replayed = r.Username, receipt.Replayed
 	return grant, err
@@ -97,6 +102,10 @@ func (s *Service) signUpRegisters(ctx context.Context, userID string, r SignUp) 
 	if version > 0 {
 		return nil, s.sameSignUp(ctx, a, r)
 	}
+	address, err := s.takes(ctx, userID, r.Email)
+	if err != nil {
+		return nil, err
+	}
 	hash, err := s.passwords.Hash(ctx, r.Pass)
 	if err != nil {
 		return nil, err
@@ -105,10 +114,11 @@ func (s *Service) signUpRegisters(ctx context.Context, userID string, r SignUp) 
 	id := newID(now).String()
 	key, seal := s.begunKey(userID, "signup", r.RequestID, "")
 	body, err1 := json.Marshal(account{Email: r.Email, Username: r.Username, CommunityID: r.CommunityID, Hash: hash, CreatedAt: now})
-	first, err2 := json.Marshal(login{Generation: 1, RotatedAt: now, Standing: 1})
+	first, err2 := json.Marshal(login{Generation: 1, RotatedAt: now, Standing: 1, Agent: agent(r.Agent)})
 	done, err3 := json.Marshal(begun{id, seal})
 	return []gotong.RegisterChange{
 		{Key: accountKey(userID), Body: body},
+		address,
 		{Key: loginKey(userID, id), Body: first, Expires: now.Add(s.opts.RefreshLife)},
 		{Key: key, Body: done, Expires: now.Add(again)},
 	}, errors.Join(err1, err2, err3)
@@ -168,6 +178,7 @@ type SignIn struct {
 	Pass      string
 	Device    string
 	Address   string
+	Agent     string // what the client calls itself
 	Count     Count
 }
 
@@ -195,7 +206,7 @@ func (s *Service) SignIn(ctx context.Context, r SignIn) (grant Grant, err error)
 	if err == nil {
 		same, err = s.passwords.Check(ctx, r.Pass, a.Hash)
 	}
-	ctx = WithOrigin(ctx, Origin{r.Address, r.RequestID})
+	ctx = WithOrigin(ctx, Origin{r.Address, r.RequestID, r.Agent})
 	switch {
 	case err != nil:
 		s.undo(ctx, at)
@@ -249,11 +260,11 @@ func (s *Service) byDevice(ctx context.Context, r SignIn, at *attempt) (bool, er
 	if err := r.Count(ctx, id); err != nil {
 		return false, err
 	}
-	snap, err := s.opts.Store.Load(ctx, store.Need{Claims: []gotong.Claim{at.claim}})
+	holder, _, err := Holder(ctx, s.opts.Store, at.claim)
 	if err != nil {
-		return false, store.CodedWrite(err)
+		return false, err
 	}
-	if snap.Claims[at.claim] != userStream(userID) {
+	if holder != userID {
 		return false, nil
 	}
 	ok, err = s.holdDevice(ctx, userID, id)
@@ -303,18 +314,3 @@ func (s *Service) guessed(ctx context.Context, address string) error {
 }
 
 func wrongPassword() error { return unauthorized("The e-mail address or the password is wrong.") }
-
-// accountOf returns the account that holds a claim. If there is none, it reads as
-// much and returns the zero account.
-func (s *Service) accountOf(ctx context.Context, claim gotong.Claim) (string, account, error) {
-	snap, err := s.opts.Store.Load(ctx, store.Need{Claims: []gotong.Claim{claim}})
-	if err != nil {
-		return "", account{}, store.CodedWrite(err)
-	}
-	userID := gotong.Anonymous().UserID
-	if stream, ok := snap.Claims[claim]; ok {
-		userID = stream.ID()
-	}
-	a, _, err := s.account(ctx, userID)
-	return userID, a, err
-}

@@ -40,6 +40,7 @@ const (
 type Origin struct {
 	Address   string
 	RequestID string
+	Agent     string // what the client calls itself
 }
 
 type originKey struct{}

@@ -59,7 +59,7 @@ func TestTheRecordListsSignInsAndChangesByAdmins(t *testing.T) {
 		t.Fatal(err)
 	}
 	next()
-	ctx := WithOrigin(t.Context(), Origin{"192.0.2.9", "l1"})
+	ctx := WithOrigin(t.Context(), Origin{Address: "192.0.2.9", RequestID: "l1"})
 	for range 2 { // the second time there is nothing to end
 		if err := h.Logout(ctx, Principal{UserID: in.UserID, LoginID: in.LoginID}); err != nil {
 			t.Fatal(err)
@@ -73,7 +73,7 @@ func TestTheRecordListsSignInsAndChangesByAdmins(t *testing.T) {
 	if _, err := h.refresh(t.Context(), moved.RefreshToken); err != nil {
 		t.Fatal(err)
 	}
-	_, err = h.refresh(WithOrigin(t.Context(), Origin{"203.0.113.5", "f2"}), g.RefreshToken)
+	_, err = h.refresh(WithOrigin(t.Context(), Origin{Address: "203.0.113.5", RequestID: "f2"}), g.RefreshToken)
 	wantCode(t, err, gotong.CodeUnauthorized)
 	next()
 	h.command(t, g.UserID, "c1", user.CmdSetRole, user.SetRole{Role: gotong.RoleModerator})
@@ -131,7 +131,7 @@ func TestFailuresWithUnknownAddressesAreRecordedForAnonymous(t *testing.T) {
 func TestGuessingDoesNotFillTheRecord(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
-	ctx := WithOrigin(t.Context(), Origin{"192.0.2.1", strings.Repeat("r", 128)})
+	ctx := WithOrigin(t.Context(), Origin{Address: "192.0.2.1", RequestID: strings.Repeat("r", 128)})
 	const beyond = 200 * failedStep
 	for range maxFailed + beyond {
 		h.Service.note(ctx, g.UserID, ActSignInFailed, "")

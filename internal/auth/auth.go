@@ -38,7 +38,8 @@ type Observer interface {
 type Users struct {
 	Command    string                                        // the type of the command that registers a user
 	Register   func(email, username, communityID string) any // its data
-	EmailClaim func(email string) gotong.Claim
+	EmailClaim func(email string) gotong.Claim               // that accounts of earlier versions have; its name is how addresses compare
+	Change     func(what Change, seq uint64) (string, any)   // the command that records a change of an account, with its type
 	Document   func(userID string) gotong.Key
 	Keeps      []string // the types of events that leave the standing as it is
 

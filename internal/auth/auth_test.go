@@ -81,11 +81,16 @@ func users() Users {
 		EmailClaim: func(email string) gotong.Claim {
 			return gotong.Claim{Space: user.ClaimEmail, Name: user.Email(email)}
 		},
+		Change: func(what Change, seq uint64) (string, any) {
+			events := map[Change]string{PasswordChanged: user.EvPasswordChanged, EmailChanged: user.EvEmailChanged, Deleted: user.EvDeleted}
+			return user.CmdAmend, user.Amend{Event: events[what], Seq: seq}
+		},
 		Document: user.UserKey,
-		Standing: func(head gotong.Head, doc []byte) (Standing, error) {
+		Keeps:    []string{user.EvPasswordChanged, user.EvEmailChanged},
+		Standing: func(_ gotong.Head, doc []byte) (Standing, error) {
 			var u user.User
 			err := json.Unmarshal(doc, &u)
-			return Standing{Role: u.Role, Enabled: u.Enabled, Version: head.Seq}, err
+			return Standing{Role: u.Role, Enabled: u.Enabled, Version: u.Standing}, err
 		},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"gotong.dev/gotong"
@@ -42,7 +43,8 @@ type login struct {
 	Superseded []span         `json:"superseded,omitempty"` // those before Parent; between Parent and Generation, all are superseded
 	Forgotten  uint64         `json:"forgotten,omitempty"`  // access tokens up to this one are rejected: the spans before it were dropped
 	RotatedAt  gotong.Instant `json:"rotated_at"`
-	Standing   uint64         `json:"standing"` // the account's version when the login was created
+	Standing   uint64         `json:"standing"` // the account's version when the login was created or last renewed
+	Agent      string         `json:"agent,omitempty"`
 }
 
 // span is a range of generations that were superseded before anybody used them.
@@ -66,7 +68,7 @@ func (s login) next(exchanged uint64, now gotong.Instant) login {
 	}
 	return login{
 		Generation: s.Generation + 1, Parent: exchanged, Superseded: spans, Forgotten: forgotten, RotatedAt: now,
-		Standing: s.Standing,
+		Standing: s.Standing, Agent: s.Agent,
 	}
 }
 
@@ -78,6 +80,13 @@ func (s *login) superseded(generation uint64) bool {
 }
 
 func (s *login) lastUse() gotong.Instant { return max(s.RotatedAt, s.UsedAt) }
+
+// maxAgent bounds what is kept of the name that a client gives itself, in bytes.
+const maxAgent = 200
+
+func agent(s string) string {
+	return strings.ToValidUTF8(s[:min(len(s), maxAgent)], "")
+}
 
 func loginKey(userID, id string) gotong.Key {
 	return gotong.Key{Collection: loginsName, Owner: userID, Name: id}
@@ -97,7 +106,8 @@ func (s *Service) begin(ctx context.Context, userID string) (Grant, error) {
 	}
 	now := s.now()
 	id := newID(now).String()
-	l := login{Generation: 1, RotatedAt: now, Standing: st.Version}
+	from, _ := ctx.Value(originKey{}).(Origin)
+	l := login{Generation: 1, RotatedAt: now, Standing: st.Version, Agent: agent(from.Agent)}
 	if err := s.putLogin(ctx, userID, id, 0, l); err != nil {
 		return Grant{}, store.CodedWrite(err)
 	}

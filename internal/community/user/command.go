@@ -11,6 +11,7 @@ const (
 	CmdSetRole  = "user.set_role"
 	CmdDisable  = "user.disable"
 	CmdEnable   = "user.enable"
+	CmdAmend    = "user.amend"
 
 	CmdWarnOfWebhook = "user.warn_of_webhook"
 
@@ -22,13 +23,13 @@ const (
 func commands() []gotong.Type {
 	return []gotong.Type{
 		gotong.TypeOf[Register](CmdRegister), gotong.TypeOf[SetRole](CmdSetRole),
-		gotong.TypeOf[Disable](CmdDisable), gotong.TypeOf[Enable](CmdEnable),
+		gotong.TypeOf[Disable](CmdDisable), gotong.TypeOf[Enable](CmdEnable), gotong.TypeOf[Amend](CmdAmend),
 		gotong.TypeOf[WarnOfWebhook](CmdWarnOfWebhook),
 		gotong.TypeOf[Block](CmdBlock), gotong.TypeOf[Unblock](CmdUnblock), gotong.TypeOf[Prefer](CmdPrefer),
 	}
 }
 
-// Register creates an account. Email and Username are claimed, not stored.
+// Register creates an account. Username is claimed; neither it nor Email is stored here.
 type Register struct {
 	Email       string `json:"email"`
 	Username    string `json:"username"`
@@ -48,6 +49,14 @@ type Disable struct {
 // Enable enables an account again.
 type Enable struct {
 	Reason string `json:"reason,omitempty"`
+}
+
+// Amend records that a user changed their password or e-mail address, or deleted their
+// account; the personal data change with the same commit, outside the log. Seq is that
+// of the event, because logins that stay must be written with it.
+type Amend struct {
+	Event string `json:"event"` // EvPasswordChanged, EvEmailChanged or EvDeleted
+	Seq   uint64 `json:"seq"`
 }
 
 // WarnOfWebhook informs a user that a webhook of theirs accepts nothing and when it
@@ -72,6 +81,10 @@ func (c Register) Validate(check *gotong.Check) {
 	text.Username.Check(check, "username", c.Username)
 	check.That(gotong.ValidID(c.CommunityID) && len(c.CommunityID) <= 64, "community_id",
 		"must be 1 to 64 of A-Za-z0-9._:-")
+}
+
+func (c Amend) Validate(check *gotong.Check) {
+	check.That(c.Event == EvPasswordChanged || c.Event == EvEmailChanged || c.Event == EvDeleted, "event", "must be a change of an account")
 }
 
 func (c SetRole) Validate(check *gotong.Check) {

@@ -9,6 +9,10 @@ const (
 	EvDisabled    = "user.disabled"
 	EvEnabled     = "user.enabled"
 
+	EvPasswordChanged = "user.password_changed"
+	EvEmailChanged    = "user.email_changed"
+	EvDeleted         = "user.deleted"
+
 	EvWebhookFailing = "user.webhook_failing"
 )
 
@@ -16,6 +20,7 @@ func events() []gotong.EventType {
 	return []gotong.EventType{
 		gotong.EventOf[Registered](EvRegistered), gotong.EventOf[RoleChanged](EvRoleChanged),
 		gotong.EventWith[Switched, Reason](EvDisabled), gotong.EventWith[Switched, Reason](EvEnabled),
+		gotong.EventOf[PasswordChanged](EvPasswordChanged), gotong.EventOf[EmailChanged](EvEmailChanged), gotong.EventOf[Deleted](EvDeleted),
 		gotong.EventOf[WebhookFailing](EvWebhookFailing),
 		gotong.EventOf[Blocked](EvBlocked), gotong.EventOf[Blocked](EvUnblocked), gotong.EventOf[Prefer](EvPreferred),
 	}
@@ -36,6 +41,16 @@ type RoleChanged struct {
 type Switched struct {
 	Enabled bool `json:"enabled"`
 }
+
+// PasswordChanged is the data of user.password_changed. The account's earlier logins
+// end, except one that was used to change the password.
+type PasswordChanged struct{}
+
+// EmailChanged is the data of user.email_changed.
+type EmailChanged struct{}
+
+// Deleted is the data of user.deleted: the user deleted their account for good.
+type Deleted struct{}
 
 // WebhookFailing is the data of user.webhook_failing: a webhook that the user
 // registered has accepted nothing since an instant and will be disabled.
@@ -98,12 +113,18 @@ func decide(s gotong.State, cmd gotong.Command) (gotong.Decision, error) {
 	if own(cmd.Data) {
 		return set(s, cmd)
 	}
+	if c, ok := cmd.Data.(Amend); ok {
+		return amend(s, cmd.Actor, c)
+	}
 	if err := mayAdmin(s, cmd); err != nil {
 		return gotong.Decision{}, err
 	}
 	u, ok := gotong.Doc[User](s, UserKey(s.Stream.ID()))
 	if !ok {
 		return gotong.Decision{}, gotong.NotFound()
+	}
+	if u.Deleted {
+		return gotong.Reject(gotong.CodeConflict, "The user has deleted this account.")
 	}
 	switch c := cmd.Data.(type) {
 	case WarnOfWebhook:
@@ -134,10 +155,29 @@ func register(s gotong.State, c Register) (gotong.Decision, error) {
 			Type: EvRegistered, Data: Registered{CommunityID: c.CommunityID, Role: gotong.RoleUser},
 		}},
 		Claims: []gotong.Claim{
-			{Space: ClaimEmail, Name: Email(c.Email)}, NameClaim(c.Username),
-			{Space: ClaimUsername, Name: Look(c.Username)},
+			NameClaim(c.Username), {Space: ClaimUsername, Name: Look(c.Username)},
 		},
 	}, nil
+}
+
+// amend lets users alone change their own accounts. An admin's role must be taken away
+// by another one first, so there is always one left.
+func amend(s gotong.State, by gotong.Actor, c Amend) (gotong.Decision, error) {
+	u, ok := gotong.Doc[User](s, UserKey(s.Stream.ID()))
+	switch {
+	case !ok || !u.Enabled || by.UserID != s.Stream.ID():
+		return gotong.Decision{}, gotong.NotFound()
+	case c.Seq != s.Head.Seq+1:
+		return gotong.Reject(gotong.CodeConflict, "The account has changed meanwhile; try again.")
+	case c.Event == EvDeleted && u.Role == gotong.RoleAdmin:
+		return gotong.Reject(gotong.CodeForbidden, "You are an admin; another admin must take that role from you first.")
+	case c.Event == EvDeleted:
+		return gotong.Accept(gotong.Fact{Type: EvDeleted, Data: Deleted{}})
+	case c.Event == EvEmailChanged:
+		return gotong.Accept(gotong.Fact{Type: EvEmailChanged, Data: EmailChanged{}})
+	default:
+		return gotong.Accept(gotong.Fact{Type: EvPasswordChanged, Data: PasswordChanged{}})
+	}
 }
 
 func (u User) turn(event string, enabled bool, reason string) (gotong.Decision, error) {
@@ -164,14 +204,24 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 	switch d := e.Data.(type) {
 	case RoleChanged:
 		u.Role, u.Standing = d.Role, e.Seq
+	case PasswordChanged:
+		u.Standing = e.Seq
 	case Switched:
 		u.Enabled, u.Standing = d.Enabled, e.Seq
-		listed := gotong.List(DisabledKey(u.CreatedAt, e.Stream.ID()), e.Stream, !d.Enabled)
-		return []gotong.Change{{Key: key, Doc: u}, listed}
+		return listed(u, e)
+	case Deleted:
+		u.Enabled, u.Deleted, u.Standing = false, true, e.Seq
+		return listed(u, e)
 	default:
 		return nil
 	}
 	return []gotong.Change{{Key: key, Doc: u}}
+}
+
+// listed returns an account and its line among those that are disabled.
+func listed(u User, e gotong.Event) []gotong.Change {
+	line := gotong.List(DisabledKey(u.CreatedAt, e.Stream.ID()), e.Stream, !u.Enabled)
+	return []gotong.Change{{Key: UserKey(e.Stream.ID()), Doc: u}, line}
 }
 
 func accessNeeds(s gotong.State, _ gotong.Viewer) []gotong.Ref {

@@ -21,7 +21,8 @@ const (
 const DirectoryOwner = "all"
 
 // The spaces of claims; a name in them is lower case. That of user names also
-// holds what they look like ([Look]).
+// holds what they look like ([Look]). E-mail addresses change, so they are no claims
+// now; accounts of earlier versions claimed theirs.
 const (
 	ClaimEmail    = "email"
 	ClaimUsername = "username"
@@ -31,6 +32,7 @@ const (
 type User struct {
 	Role        gotong.Role    `json:"role"`
 	Enabled     bool           `json:"enabled"`
+	Deleted     bool           `json:"deleted,omitempty"` // by the user, for good; then it is not enabled
 	CommunityID string         `json:"community_id"`
 	CreatedAt   gotong.Instant `json:"created_at"`
 	Standing    uint64         `json:"standing"` // the event that set role and enabled

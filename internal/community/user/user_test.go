@@ -37,12 +37,7 @@ func TestRegisterCreatesAnAccountAndClaimsItsNames(t *testing.T) {
 		t.Fatalf("got %+v, want %+v", got, want)
 	}
 	w.Refuse(gotong.Anonymous(), s, user.Register{Email: "x@y", Username: "other", CommunityID: "rt05"}, gotong.CodeConflict)
-	for _, other := range []user.Register{
-		{Email: "SITI@example.org", Username: "other", CommunityID: "rt05"},
-		{Email: "other@example.org", Username: "sITI ", CommunityID: "rt05"},
-	} {
-		w.Refuse(gotong.Anonymous(), "user/u2", other, gotong.CodeExists)
-	}
+	w.Refuse(gotong.Anonymous(), "user/u2", user.Register{Email: "other@example.org", Username: "sITI ", CommunityID: "rt05"}, gotong.CodeExists)
 	w.Do(gotong.Anonymous(), "user/u2", user.Register{Email: "o@example.org", Username: "other", CommunityID: "rt05"})
 }
 
@@ -163,6 +158,35 @@ func TestADisabledUserReadsNoMore(t *testing.T) {
 		t.Fatalf("got %+v %+v", docOf(w), e.Content)
 	}
 	w.Refuse(boss, s, user.Disable{Reason: strings.Repeat("x", 501)}, gotong.CodeInvalid)
+}
+
+// TestUsersAloneAmendTheirAccounts: the events of changes, by the account's user and
+// at the expected seq alone; a deleted account stays deleted.
+func TestUsersAloneAmendTheirAccounts(t *testing.T) {
+	w := registered(t)
+	amend := func(event string, seq uint64) user.Amend { return user.Amend{Event: event, Seq: seq} }
+	for _, a := range []gotong.Actor{boss, mod, gotong.Anonymous(), communitytest.User("u2")} {
+		w.Refuse(a, s, amend(user.EvPasswordChanged, 2), gotong.CodeNotFound)
+	}
+	w.Refuse(self, s, amend(user.EvRegistered, 2), gotong.CodeInvalid)
+	w.Refuse(self, s, amend(user.EvPasswordChanged, 1), gotong.CodeConflict)
+	w.Refuse(self, s, amend(user.EvPasswordChanged, 3), gotong.CodeConflict)
+	w.Do(self, s, amend(user.EvPasswordChanged, 2))
+	w.Do(self, s, amend(user.EvEmailChanged, 3))
+	if got := docOf(w); got.Standing != 2 || !got.Enabled {
+		t.Fatalf("got %+v", got)
+	}
+	w.Do(communitytest.System(), s, user.SetRole{Role: gotong.RoleAdmin})
+	w.Refuse(self, s, amend(user.EvDeleted, 5), gotong.CodeForbidden)
+	w.Do(communitytest.System(), s, user.SetRole{Role: gotong.RoleUser})
+	w.Do(self, s, amend(user.EvDeleted, 6))
+	if got := docOf(w); got.Standing != 6 || got.Enabled || !got.Deleted || w.Access(s, gotong.Viewer(self)).Readable {
+		t.Fatalf("got %+v", got)
+	}
+	w.Refuse(self, s, amend(user.EvPasswordChanged, 7), gotong.CodeNotFound)
+	for _, c := range []any{user.Enable{}, user.Disable{}, user.SetRole{Role: gotong.RoleModerator}} {
+		w.Refuse(boss, s, c, gotong.CodeConflict)
+	}
 }
 
 func TestAnAccountIsReadByItsUserAndAdmins(t *testing.T) {

@@ -1,0 +1,331 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/store"
+)
+
+const (
+	oldPass = "selokan bersih"
+	newPass = "selokan baru 2026"
+)
+
+// own returns a request with the principal of a token and the password of siti.
+func (h *house) own(t *testing.T, requestID string, g Grant) Own {
+	t.Helper()
+	p, err := h.Verify(t.Context(), g.AccessToken)
+	wantCode(t, err, "")
+	return Own{RequestID: requestID, Principal: p, Pass: oldPass}
+}
+
+// in signs in, or returns the error.
+func (h *house) in(t *testing.T, email, pass string) (Grant, error) {
+	t.Helper()
+	return h.signIn(t.Context(), SignIn{Email: email, Pass: pass, Agent: "Telepon"})
+}
+
+func (h *house) alive(t *testing.T, g Grant) bool {
+	t.Helper()
+	_, err := h.Verify(t.Context(), g.AccessToken)
+	_, again := h.refresh(t.Context(), g.RefreshToken)
+	if (err == nil) != (again == nil) {
+		t.Fatalf("access token: %v; refresh token: %v", err, again)
+	}
+	return err == nil
+}
+
+// TestAPasswordIsChanged: with the present one alone; the caller's login stays, all
+// others end; a retry changes nothing, and wrong ones are slowed down.
+func TestAPasswordIsChanged(t *testing.T) {
+	h := build(t, nil)
+	here := h.signUp(t, siti("r1"))
+	there, err := h.in(t, "siti@example.org", oldPass)
+	wantCode(t, err, "")
+	o := h.own(t, "c1", here)
+	for name, tc := range map[string]struct {
+		with, next string
+		code       gotong.Code
+	}{
+		"another password": {"selokan kotor", newPass, gotong.CodeForbidden},
+		"none":             {"", newPass, gotong.CodeForbidden},
+		"a short one":      {oldPass, "pendek", gotong.CodeInvalid},
+		"a long one":       {oldPass, strings.Repeat("x", 5000), gotong.CodeInvalid},
+		"too long a proof": {strings.Repeat("x", 5000), newPass, gotong.CodeInvalid},
+	} {
+		o.Pass = tc.with
+		if err := h.ChangePassword(t.Context(), o, tc.next); gotong.CodeOf(err) != tc.code {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if !h.alive(t, there) {
+		t.Fatal("a login ended for nothing")
+	}
+	o = h.own(t, "c1", here)
+	wantCode(t, h.ChangePassword(t.Context(), o, newPass), "")
+	if _, err := h.in(t, "siti@example.org", oldPass); gotong.CodeOf(err) != gotong.CodeUnauthorized {
+		t.Errorf("the old password: %v", err)
+	}
+	if h.alive(t, there) || !strings.Contains(h.hooks(), "login:"+there.LoginID) || strings.Contains(h.hooks(), here.LoginID) {
+		t.Errorf("the other login goes on, or the own one ended: %s", h.hooks())
+	}
+	again := h.own(t, "c1", here) // the client lost the answer
+	wantCode(t, h.ChangePassword(t.Context(), again, newPass), "")
+	if !h.alive(t, here) {
+		t.Error("the own login has ended")
+	}
+	later, err := h.in(t, "siti@example.org", newPass)
+	wantCode(t, err, "")
+	list, err := h.Logins(t.Context(), h.own(t, "", later).Principal)
+	if err != nil || len(list) != 2 || list[1].Agent != "Telepon" || !list[1].Current || list[0].Current {
+		t.Errorf("%+v, %v", list, err)
+	}
+	var last error
+	for range 20 {
+		again.Pass = "tebakan salah"
+		last = h.ChangePassword(t.Context(), again, "satu lagi 2026")
+	}
+	wantCode(t, last, gotong.CodeRateLimited)
+}
+
+// racing runs before between a read of the head of an account and what follows.
+type racing struct {
+	Store
+	before func()
+}
+
+func (r *racing) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	snap, err := r.Store.Load(ctx, need)
+	if before := r.before; before != nil && len(need.Heads) > 0 && len(need.Documents) == 0 {
+		r.before = nil
+		before()
+	}
+	return snap, err
+}
+
+// TestASignInWithTheOldPassword: one that began before a change of the password and ends
+// after it is no login.
+func TestASignInWithTheOldPasswordDuringAChange(t *testing.T) {
+	var race *racing
+	h := build(t, func(o *Options) { race = &racing{Store: o.Store}; o.Store = race })
+	here := h.signUp(t, siti("r1"))
+	o := h.own(t, "c1", here)
+	var thief Grant
+	race.before = func() {
+		var err error
+		thief, err = h.in(t, "siti@example.org", oldPass)
+		wantCode(t, err, "")
+	}
+	wantCode(t, h.ChangePassword(t.Context(), o, newPass), "")
+	if thief.LoginID == "" || h.alive(t, thief) || !h.alive(t, here) {
+		t.Error("a login of the old password goes on")
+	}
+}
+
+// TestAnAddressIsChanged: sign-ins find the new one alone, the old one is free, and one
+// address has one account, whatever happens at once.
+func TestAnAddressIsChanged(t *testing.T) {
+	h := build(t, nil)
+	g := h.signUp(t, siti("r1"))
+	joko := siti("r2")
+	joko.Email, joko.Username = "joko@example.org", "joko"
+	other := h.signUp(t, joko)
+	o := h.own(t, "e1", g)
+	wantCode(t, h.ChangeEmail(t.Context(), o, "no address"), gotong.CodeInvalid)
+	wantCode(t, h.ChangeEmail(t.Context(), o, "JOKO@example.org"), gotong.CodeExists)
+	wrong := o
+	wrong.Pass = "selokan kotor"
+	wantCode(t, h.ChangeEmail(t.Context(), wrong, "siti@baru.example"), gotong.CodeForbidden)
+	for range 2 { // a retry
+		wantCode(t, h.ChangeEmail(t.Context(), o, "Siti@baru.example"), "")
+	}
+	if _, err := h.in(t, "siti@example.org", oldPass); gotong.CodeOf(err) != gotong.CodeUnauthorized {
+		t.Errorf("the old address: %v", err)
+	}
+	if in, err := h.in(t, "siti@BARU.example", oldPass); err != nil || in.UserID != g.UserID || !h.alive(t, g) {
+		t.Errorf("%+v, %v", in, err)
+	}
+	third := siti("r3")
+	third.Username = "ani"
+	ani := h.signUp(t, third) // the old address is free
+	o.RequestID = "e2"
+	wantCode(t, h.ChangeEmail(t.Context(), o, "siti@example.org"), gotong.CodeExists)
+	var wg sync.WaitGroup
+	errs := make([]error, 2)
+	for i, g := range []Grant{other, ani} {
+		o := h.own(t, "e3", g)
+		wg.Go(func() { errs[i] = h.ChangeEmail(t.Context(), o, "satu@example.org") })
+	}
+	wg.Wait()
+	if (errs[0] == nil) == (errs[1] == nil) || gotong.CodeOf(errors.Join(errs...)) != gotong.CodeExists {
+		t.Errorf("%v", errs)
+	}
+}
+
+// TestAnAddressThatIsAClaim: an account of an earlier version, whose address is a claim
+// and no register, signs in, keeps its address from others, and changes it.
+func TestAnAddressThatIsAClaim(t *testing.T) {
+	h := build(t, nil)
+	g := h.signUp(t, siti("r1"))
+	claim := h.opts.Users.EmailClaim("siti@example.org")
+	reg, err := store.ReadRegister(t.Context(), h.store, emailKey(claim))
+	wantCode(t, err, "")
+	wantCode(t, h.store.SetRegister(t.Context(), reg.Key, reg.Version, nil, 0), "")
+	h.claimed(claim, userStream(g.UserID))
+	if _, err := h.in(t, "siti@example.org", oldPass); err != nil {
+		t.Fatal(err)
+	}
+	other := siti("r2")
+	other.Username = "ani"
+	_, err = h.SignUp(t.Context(), other)
+	wantCode(t, err, gotong.CodeExists)
+	wantCode(t, h.ChangeEmail(t.Context(), h.own(t, "e1", g), "siti@baru.example"), "")
+	if _, err := h.in(t, "siti@example.org", oldPass); gotong.CodeOf(err) != gotong.CodeUnauthorized {
+		t.Errorf("the old address: %v", err)
+	}
+	h.signUp(t, other)
+}
+
+// claimed makes loads return a claim.
+func (h *house) claimed(claim gotong.Claim, stream gotong.Stream) {
+	h.opts.Store = &claiming{h.opts.Store, claim, stream}
+}
+
+type claiming struct {
+	Store
+	claim  gotong.Claim
+	stream gotong.Stream
+}
+
+func (c *claiming) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	snap, err := c.Store.Load(ctx, need)
+	if slices.Contains(need.Claims, c.claim) {
+		snap.Claims = map[gotong.Claim]gotong.Stream{c.claim: c.stream}
+	}
+	return snap, err
+}
+
+// TestAnAccountIsDeleted: nothing personal stays in registers, every login ends, and the
+// address, but not the name, can be used again.
+func TestAnAccountIsDeleted(t *testing.T) {
+	h := build(t, nil)
+	g := h.signUp(t, siti("r1"))
+	other, err := h.in(t, "siti@example.org", oldPass)
+	wantCode(t, err, "")
+	_, _ = h.in(t, "siti@example.org", "salah sekali")
+	o := h.own(t, "d1", g)
+	wrong := o
+	wrong.Pass = "selokan kotor"
+	wantCode(t, h.Delete(t.Context(), wrong), gotong.CodeForbidden)
+	h.command(t, g.UserID, "m1", user.CmdSetRole, user.SetRole{Role: gotong.RoleAdmin})
+	admin, err := h.in(t, "siti@example.org", oldPass)
+	wantCode(t, err, "")
+	wantCode(t, h.Delete(t.Context(), h.own(t, "d1", admin)), gotong.CodeForbidden)
+	h.command(t, g.UserID, "m2", user.CmdSetRole, user.SetRole{Role: gotong.RoleUser})
+	g, err = h.in(t, "siti@example.org", oldPass)
+	wantCode(t, err, "")
+	wantCode(t, h.Delete(t.Context(), h.own(t, "d1", g)), "")
+	for _, collection := range []string{accountsName, loginsName, auditName, begunName, devicesName} {
+		if n := h.count(t, collection, g.UserID); n != 0 {
+			t.Errorf("%d registers in %s", n, collection)
+		}
+	}
+	if h.alive(t, g) || h.alive(t, other) || !strings.Contains(h.hooks(), "user:"+g.UserID) {
+		t.Error("a login goes on")
+	}
+	if names := h.Names(t.Context(), []string{g.UserID}); len(names) > 0 {
+		t.Errorf("%v", names)
+	}
+	if _, err := h.in(t, "siti@example.org", oldPass); gotong.CodeOf(err) != gotong.CodeUnauthorized {
+		t.Errorf("%v", err)
+	}
+	again := siti("r2")
+	_, err = h.SignUp(t.Context(), again)
+	wantCode(t, err, gotong.CodeExists)
+	again.Username = "siti.baru"
+	h.signUp(t, again)
+	_, _, err = h.ResetToken(t.Context(), g.UserID)
+	wantCode(t, err, gotong.CodeNotFound)
+}
+
+// TestAPasswordIsReset: a token works once, for an hour, and ends all logins.
+func TestAPasswordIsReset(t *testing.T) {
+	h := build(t, nil)
+	g := h.signUp(t, siti("r1"))
+	token, expires, err := h.ResetToken(t.Context(), g.UserID)
+	if err != nil || expires != h.now().Add(time.Hour) {
+		t.Fatal(expires, err)
+	}
+	reset := func(token, pass string) error { return h.Reset(t.Context(), "p1", token, pass, uncounted) }
+	wantCode(t, reset(token, "pendek"), gotong.CodeInvalid)
+	for _, bad := range []string{"", "p1", token + "x", strings.Replace(token, "p1.", "p1.9", 1), g.RefreshToken, g.DeviceToken} {
+		wantCode(t, reset(bad, newPass), gotong.CodeUnauthorized)
+	}
+	limit := errors.New("limit")
+	if err := h.Reset(t.Context(), "p1", token, newPass, func(context.Context, string) error { return limit }); !errors.Is(err, limit) {
+		t.Error(err)
+	}
+	wantCode(t, reset(token, newPass), "")
+	wantCode(t, reset(token, newPass), "") // the client lost the answer
+	wantCode(t, reset(token, "satu lagi 2026"), gotong.CodeUnauthorized)
+	if h.alive(t, g) {
+		t.Error("a login goes on")
+	}
+	if _, err := h.in(t, "siti@example.org", newPass); err != nil {
+		t.Error(err)
+	}
+	late, _, err := h.ResetToken(t.Context(), g.UserID)
+	wantCode(t, err, "")
+	h.pass(time.Hour)
+	wantCode(t, reset(late, "satu lagi 2026"), gotong.CodeUnauthorized)
+	_, _, err = h.ResetToken(t.Context(), "nobody")
+	wantCode(t, err, gotong.CodeNotFound)
+	h.command(t, g.UserID, "m1", user.CmdDisable, user.Disable{})
+	_, _, err = h.ResetToken(t.Context(), g.UserID)
+	wantCode(t, err, gotong.CodeNotFound)
+}
+
+// TestAResetTokenWorksOnce also for two who use it at once.
+func TestAResetTokenWorksOnce(t *testing.T) {
+	var race *racing
+	h := build(t, func(o *Options) { race = &racing{Store: o.Store}; o.Store = race })
+	g := h.signUp(t, siti("r1"))
+	token, _, err := h.ResetToken(t.Context(), g.UserID)
+	wantCode(t, err, "")
+	var first error
+	race.before = func() { first = h.Reset(t.Context(), "p1", token, newPass, uncounted) }
+	second := h.Reset(t.Context(), "p2", token, "satu lagi 2026", uncounted)
+	wantCode(t, first, "")
+	wantCode(t, second, gotong.CodeUnauthorized)
+	if _, err := h.in(t, "siti@example.org", newPass); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUsersEndTheirLogins one by one, and no login of another user.
+func TestUsersEndTheirLogins(t *testing.T) {
+	h := build(t, nil)
+	g := h.signUp(t, siti("r1"))
+	other, err := h.in(t, "siti@example.org", oldPass)
+	wantCode(t, err, "")
+	joko := siti("r2")
+	joko.Email, joko.Username = "joko@example.org", "joko"
+	stranger := h.signUp(t, joko)
+	p := h.own(t, "", g).Principal
+	wantCode(t, h.EndLogin(t.Context(), p, stranger.LoginID), "")
+	wantCode(t, h.EndLogin(t.Context(), p, "no login"), gotong.CodeNotFound)
+	for range 2 {
+		wantCode(t, h.EndLogin(t.Context(), p, other.LoginID), "")
+	}
+	if h.alive(t, other) || !h.alive(t, g) || !h.alive(t, stranger) {
+		t.Error("the wrong login ended")
+	}
+}
