@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"sync"
 
 	"gotong.dev/gotong"
@@ -76,6 +77,50 @@ func (c *Client) Me(ctx context.Context) (Auth, error) {
 // in place of the user name. An empty one removes it.
 func (c *Client) SetName(ctx context.Context, name string, opts ...CallOption) (Auth, error) {
 	return write[Auth](ctx, c, http.MethodPut, "/v1/auth/me/name", fields{"name": name}, opts)
+}
+
+// SetPassword changes the password of the user of the Client's token; it needs the
+// present one. The user's other logins end.
+func (c *Client) SetPassword(ctx context.Context, current, pass string, opts ...CallOption) error {
+	return c.do(ctx, op{method: http.MethodPut, path: "/v1/auth/me/password", body: fields{"current": current, "pass": pass}, opts: opts}, nil)
+}
+
+// SetEmail changes the e-mail address of the user of the Client's token; it needs the
+// password.
+func (c *Client) SetEmail(ctx context.Context, email, pass string, opts ...CallOption) error {
+	return c.do(ctx, op{method: http.MethodPut, path: "/v1/auth/me/email", body: fields{"email": email, "pass": pass}, opts: opts}, nil)
+}
+
+// DeleteAccount deletes the account of the user of the Client's token for good; it needs
+// the password.
+func (c *Client) DeleteAccount(ctx context.Context, pass string, opts ...CallOption) error {
+	return c.do(ctx, op{method: http.MethodPost, path: "/v1/auth/me/delete", body: fields{"pass": pass}, opts: opts}, nil)
+}
+
+// ResetPassword sets a password with a reset token, which works once. All logins of the
+// account end.
+func (c *Client) ResetPassword(ctx context.Context, token, pass string, opts ...CallOption) error {
+	return c.do(ctx, op{method: http.MethodPost, path: "/v1/auth/reset", body: fields{"token": token, "pass": pass}, open: true, opts: opts}, nil)
+}
+
+// Login is one of a user's logins.
+type Login struct {
+	LoginID     string `json:"login_id"`
+	Agent       string `json:"agent"`         // what the client called itself at the sign-in
+	CreatedAtMS int64  `json:"created_at_ms"` // of the sign-in
+	UsedAtMS    int64  `json:"used_at_ms"`    // to within the life of an access token
+	ExpiresAtMS int64  `json:"expires_at_ms"` // if it is not used again
+	Current     bool   `json:"current"`       // the Client's token belongs to it
+}
+
+// Logins returns the logins of the user of the Client's token, the oldest first.
+func (c *Client) Logins(ctx context.Context) ([]Login, error) {
+	return read[[]Login](ctx, c, "/v1/auth/logins", nil)
+}
+
+// EndLogin ends one of the user's logins. It changes nothing if that has ended.
+func (c *Client) EndLogin(ctx context.Context, loginID string, opts ...CallOption) error {
+	return c.do(ctx, op{method: http.MethodDelete, path: "/v1/auth/logins/" + url.PathEscape(loginID), opts: opts}, nil)
 }
 
 // Session is a [TokenSource] that refreshes its access token when the server

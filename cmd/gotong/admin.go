@@ -17,6 +17,7 @@ import (
 
 type adminCmd struct {
 	Grant adminGrantCmd `cmd:"" help:"Give an account a platform role; this makes the first admin."`
+	Reset adminResetCmd `cmd:"" help:"Print a link with which a user sets a new password."`
 	Key   adminKeyCmd   `cmd:"" help:"Print a new signing key."`
 }
 
@@ -114,6 +115,48 @@ func (c *adminGrantCmd) ask(ctx context.Context, token, method, path string, bod
 	}
 	err = json.Unmarshal(a.body, &view)
 	return view, err
+}
+
+type adminResetCmd struct {
+	config.Config
+	User string `arg:"" name:"user" help:"The user id, user name or e-mail address of the account."`
+	JSON bool   `name:"json" help:"Print JSON."`
+}
+
+func (*adminResetCmd) Help() string {
+	return `The link works once, for an hour. Give it only to a person whom you know to be the user: it replaces the password, and
+all logins of the account end. The server must be running; the command sends an order to its listener for operators
+(--admin-addr), signed with the server's key: give it the configuration of the server. The link begins with --public-url.
+
+Examples:
+
+    gotong admin reset Bu.Wati --config gotong.yaml
+    gotong admin reset wati@example.org --data /var/lib/gotong --public-url https://chat.example.org`
+}
+
+func (c *adminResetCmd) Run(ctx context.Context, std *stdio) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	reply, err := order(ctx, &c.Config, app.Order{Do: "reset", User: c.User})
+	if err != nil {
+		return err
+	}
+	if reply.Reset == nil {
+		return errors.New("the server answered without a token; it may be of another version")
+	}
+	made := struct {
+		UserID  string         `json:"user_id"`
+		Link    string         `json:"link"`
+		Expires gotong.Instant `json:"expires"`
+	}{reply.Reset.UserID, app.ResetLink(&c.Config, reply.Reset.Token), reply.Reset.Expires}
+	if c.JSON {
+		return json.NewEncoder(std.out).Encode(made)
+	}
+	_, err = fmt.Fprintf(std.out, "%s\n", made.Link)
+	if err == nil {
+		_, err = fmt.Fprintf(std.err, "It sets the password of %s once, until %s.\n", made.UserID, made.Expires.Time().Local().Format(time.DateTime))
+	}
+	return err
 }
 
 type eraseCmd struct {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/client"
 	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/sqlite"
@@ -105,6 +106,48 @@ func TestFirstAdmin(t *testing.T) {
 	}
 	if got, want := history(t, data, wati), "user.registered by anonymous/anonymous"+changed; got != want {
 		t.Errorf("the log says %s", got)
+	}
+}
+
+// TestResetLink: the running server gives a link whose token sets the password once.
+func TestResetLink(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "kept")
+	server := interruptible(t, "serve", "--addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--data="+data, "--log-level=error")
+	shown := server.out.await(t, "address", func(s string) bool { return strings.Contains(s, "Ctrl-C") })
+	url, admin := field(t, shown, "API"), strings.TrimPrefix(field(t, shown, "Admin"), "http://")
+	account(t, url, "wati")
+	reset := func(args ...string) ran {
+		return command(t, nil, append([]string{"admin", "reset", "--data=" + data, "--admin-addr=" + admin, "--public-url=https://rt05.example"}, args...)...)
+	}
+	for _, who := range []string{"wati", "wati@example.org"} {
+		r := reset(who)
+		if r.code != 0 || !strings.HasPrefix(r.out, "https://rt05.example/#reset=p1.") || !strings.Contains(r.err, "once, until") {
+			t.Fatalf("%+v", r)
+		}
+	}
+	if r := reset("nobody"); r.code != 1 || !strings.Contains(r.err, "no such account") {
+		t.Errorf("%+v", r)
+	}
+	var made struct{ Link string }
+	if r := reset("wati", "--json"); json.Unmarshal([]byte(r.out), &made) != nil {
+		t.Fatalf("%+v", r)
+	}
+	_, token, _ := strings.Cut(made.Link, "#reset=")
+	c, err := client.New(client.Options{BaseURL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ResetPassword(t.Context(), token, "kata sandi baru"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ResetPassword(t.Context(), token, "sandi yang lain"); err == nil {
+		t.Error("a token works twice")
+	}
+	if code := server.stop(); code != 0 {
+		t.Fatal(server.errs.String())
+	}
+	if r := reset("wati"); r.code != 1 || !strings.Contains(r.err, "start it first") {
+		t.Errorf("%+v", r)
 	}
 }
 

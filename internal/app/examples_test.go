@@ -19,6 +19,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/api"
 	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/edgepod"
 )
@@ -48,6 +49,7 @@ type story struct {
 	routes map[string][2]string // operation → method, path
 	told   map[string]told
 	at     string // the last Location
+	dir    string // of the data
 }
 
 // tus is the body of a request by tus, with its headers.
@@ -206,7 +208,57 @@ func (s *story) accounts() (wati, joko *teller) {
 	wati.do("me", nil, nil)
 	wati.do("my-audit", nil, nil)
 	wati.do("create-ticket", nil, nil)
+	s.ownAccount()
 	return wati, joko
+}
+
+// ownAccount is the account of a person who leaves again.
+func (s *story) ownAccount() {
+	rina := s.join("Rina")
+	(&teller{s: s}).do("sign-in", nil, m{"email": "rina@rt05.example", "pass": "hujan-deras-2026"})
+	login := rina.do("list-logins", nil, nil)
+	rina.do("end-login", with{login["login_id"].(string)}, nil)
+	again := func(email, pass string) {
+		rina.token = (&teller{s: s}).do("sign-in", nil, m{"email": email, "pass": pass})["access_token"].(string)
+	}
+	again("rina@rt05.example", "hujan-deras-2026")
+	rina.do("set-password", nil, m{"current": "hujan-deras-2026", "pass": "banjir-surut-2026"})
+	rina.do("set-email", nil, m{"email": "rina@rt06.example", "pass": "banjir-surut-2026"})
+	(&teller{s: s}).do("reset-password", nil, m{"token": s.resetToken("Rina"), "pass": "selokan-bersih-2026"})
+	again("rina@rt06.example", "selokan-bersih-2026")
+	rina.do("delete-account", nil, m{"pass": "selokan-bersih-2026"})
+}
+
+// resetToken asks the node for a token, as the operator does.
+func (s *story) resetToken(who string) string {
+	s.t.Helper()
+	secret, err := auth.ReadSigningKey(s.dir)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	token, err := auth.OperatorToken(secret, s.clock.Now(), time.Minute)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	body, err := json.Marshal(app.Order{Do: "reset", User: who})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.nodes[0].AdminURL()+app.OrderPath, bytes.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	res, err := web.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	var reply app.Reply
+	if err := json.NewDecoder(res.Body).Decode(&reply); err != nil || reply.Reset == nil {
+		s.t.Fatal(reply, err)
+	}
+	return reply.Reset.Token
 }
 
 func (s *story) chat(wati, joko, boss *teller) (thread, message string) {
@@ -476,7 +528,7 @@ func (s *story) administration(boss, wati, joko *teller, thread, group string) {
 func TestExamples(t *testing.T) {
 	t.Cleanup(web.CloseIdleConnections)
 	dir := t.TempDir()
-	s := &story{town: &town{t: t, clock: clocktest.Stopped(gotong.InstantOf(time.Date(2026, 11, 23, 7, 0, 0, 0, time.UTC)))}, told: map[string]told{}}
+	s := &story{town: &town{t: t, clock: clocktest.Stopped(gotong.InstantOf(time.Date(2026, 11, 23, 7, 0, 0, 0, time.UTC)))}, told: map[string]told{}, dir: dir}
 	stop := s.alone(dir, io.Discard)
 	s.document()
 	s.join("Ketua.RT")

@@ -16,6 +16,7 @@ import (
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/community/cases"
 	rules "gotong.dev/gotong/internal/community/webhook"
+	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/timer"
@@ -106,10 +107,28 @@ func (a *App) order(ctx context.Context, o *Order) (reply Reply, err error) {
 		if path, ok := sqlitePath(&a.cfg); ok {
 			reply.Storage, err = storageOf(path)
 		}
+	case "reset":
+		reply.Reset, err = a.reset(ctx, o.User)
 	default:
 		return o.on(ctx, a.bare, a.now())
 	}
 	return reply, err
+}
+
+// reset returns a reset token for the account of a user, by id, user name or e-mail address.
+func (a *App) reset(ctx context.Context, who string) (*Reset, error) {
+	id, err := findAccount(ctx, a.bare, who)
+	if err != nil {
+		return nil, err
+	}
+	token, expires, err := a.auth.ResetToken(ctx, id)
+	return &Reset{id, token, expires}, err
+}
+
+// ResetLink returns the link to the page on which the holder of a reset token sets the
+// password. The token is in the fragment, which browsers do not send.
+func ResetLink(cfg *config.Config, token string) string {
+	return cmp.Or(cfg.PublicURL, "http://"+cfg.Addr) + "/#reset=" + token
 }
 
 // recent returns the streams of the newest commits, the newest first; or the one

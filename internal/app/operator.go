@@ -150,7 +150,7 @@ const OrderPath = "/v1/operator/orders"
 
 // Order is what an operator asks about the readers, the jobs or the access to the
 // streams of a store. Do is readers, skip, rebuild, jobs, retry or explain or, of a
-// running server alone, streams, event, webhooks, replay, gates, nodes or storage; the
+// running server alone, streams, event, webhooks, replay, gates, nodes, storage or reset; the
 // other fields are those that it needs.
 type Order struct {
 	Do        string           `json:"do"`
@@ -173,9 +173,17 @@ type Reply struct {
 	Skipped *reader.Stop    `json:"skipped,omitempty"`
 	Jobs    []Job           `json:"jobs,omitempty"`
 	Lines   []string        `json:"lines,omitempty"`
+	Reset   *Reset          `json:"reset,omitempty"`
 	Error   string          `json:"error,omitempty"`
 
 	Look
+}
+
+// Reset is a token with which its holder can set an account's password once.
+type Reset struct {
+	UserID  string         `json:"user_id"`
+	Token   string         `json:"token"`
+	Expires gotong.Instant `json:"expires"`
 }
 
 // Job is a job as operators see it, without its body.
@@ -224,6 +232,8 @@ func (o *Order) on(ctx context.Context, s store.Whole, now gotong.Instant) (repl
 		err = reader.Retry(ctx, s, o.Queue, o.Job, now)
 	case "explain":
 		reply.Lines, err = explain(ctx, s, o.User, o.Stream, now)
+	case "reset":
+		err = errors.New("a link to reset a password needs the running server: start it first")
 	default:
 		err = fmt.Errorf("there is no order %q", o.Do)
 	}
@@ -249,9 +259,9 @@ func (a *App) serveOrder(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		reply, status = Reply{Error: err.Error()}, http.StatusConflict
-	} else if slices.Contains([]string{"skip", "rebuild", "retry", "replay"}, o.Do) {
+	} else if slices.Contains([]string{"skip", "rebuild", "retry", "replay", "reset"}, o.Do) {
 		a.log.WarnContext(r.Context(), "an operator gave an order",
-			"order", o.Do, "reader", o.Reader, "partition", o.Partition, "queue", o.Queue, "job", o.Job, "webhook", o.Webhook)
+			"order", o.Do, "reader", o.Reader, "partition", o.Partition, "queue", o.Queue, "job", o.Job, "webhook", o.Webhook, "user", o.User)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

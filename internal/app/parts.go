@@ -120,10 +120,7 @@ func users() auth.Users {
 			return gotong.Claim{Space: user.ClaimEmail, Name: user.Email(email)}
 		},
 		Change: func(what auth.Change, seq uint64) (string, any) {
-			events := map[auth.Change]string{
-				auth.PasswordChanged: user.EvPasswordChanged, auth.EmailChanged: user.EvEmailChanged, auth.Deleted: user.EvDeleted,
-			}
-			return user.CmdAmend, user.Amend{Event: events[what], Seq: seq}
+			return user.CmdAmend, user.Amend{Event: user.Name + "." + string(what), Seq: seq}
 		},
 		Document: user.UserKey,
 		Keeps:    []string{user.EvWebhookFailing, user.EvBlocked, user.EvUnblocked, user.EvPreferred, user.EvPasswordChanged, user.EvEmailChanged},

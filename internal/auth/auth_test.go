@@ -82,8 +82,7 @@ func users() Users {
 			return gotong.Claim{Space: user.ClaimEmail, Name: user.Email(email)}
 		},
 		Change: func(what Change, seq uint64) (string, any) {
-			events := map[Change]string{PasswordChanged: user.EvPasswordChanged, EmailChanged: user.EvEmailChanged, Deleted: user.EvDeleted}
-			return user.CmdAmend, user.Amend{Event: events[what], Seq: seq}
+			return user.CmdAmend, user.Amend{Event: user.Name + "." + string(what), Seq: seq}
 		},
 		Document: user.UserKey,
 		Keeps:    []string{user.EvPasswordChanged, user.EvEmailChanged},

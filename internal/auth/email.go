@@ -65,19 +65,22 @@ func (s *Service) accountOf(ctx context.Context, claim gotong.Claim) (string, ac
 }
 
 // takes returns the change that gives an address to an account. The error is
-// [gotong.CodeExists] if another account has it.
+// [gotong.CodeExists] if another account has it. The version is that of the read that
+// found no holder, so that of two accounts that take an address at once, one fails.
 func (s *Service) takes(ctx context.Context, userID, email string) (gotong.RegisterChange, error) {
 	claim := s.opts.Users.EmailClaim(email)
-	holder, _, err := s.accountOf(ctx, claim)
+	holder, version, err := Holder(ctx, s.opts.Store, claim)
 	if err != nil {
 		return gotong.RegisterChange{}, err
 	}
-	if holder != gotong.Anonymous().UserID && holder != userID {
-		return gotong.RegisterChange{}, emailTaken()
-	}
-	_, version, err := Holder(ctx, s.opts.Store, claim)
-	if err != nil {
-		return gotong.RegisterChange{}, err
+	if holder != "" && holder != userID {
+		a, _, err := s.account(ctx, holder)
+		if err != nil {
+			return gotong.RegisterChange{}, err
+		}
+		if s.opts.Users.EmailClaim(a.Email) == claim {
+			return gotong.RegisterChange{}, emailTaken()
+		}
 	}
 	body, err := json.Marshal(holding{userID})
 	return gotong.RegisterChange{Key: emailKey(claim), Expect: version, Body: body}, err

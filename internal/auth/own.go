@@ -11,13 +11,13 @@ import (
 )
 
 // Change is what users do to their own accounts; a closed set.
-type Change int
+type Change string
 
 // The changes.
 const (
-	PasswordChanged Change = iota
-	EmailChanged
-	Deleted
+	PasswordChanged Change = "password_changed"
+	EmailChanged    Change = "email_changed"
+	Deleted         Change = "deleted"
 )
 
 // Own is a request of users to change their own account, with their password.

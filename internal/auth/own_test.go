@@ -82,6 +82,7 @@ func TestAPasswordIsChanged(t *testing.T) {
 	if !h.alive(t, here) {
 		t.Error("the own login has ended")
 	}
+	h.pass(time.Second) // logins of one instant have no order
 	later, err := h.in(t, "siti@example.org", newPass)
 	wantCode(t, err, "")
 	list, err := h.Logins(t.Context(), h.own(t, "", later).Principal)
@@ -328,4 +329,47 @@ func TestUsersEndTheirLogins(t *testing.T) {
 	if h.alive(t, other) || !h.alive(t, g) || !h.alive(t, stranger) {
 		t.Error("the wrong login ended")
 	}
+}
+
+// TestTwoTakeAnAddressAtOnce: between the read that finds an address free and the commit,
+// another account takes it.
+func TestTwoTakeAnAddressAtOnce(t *testing.T) {
+	claim := users().EmailClaim("satu@example.org")
+	for reads := range 3 { // the race comes after each read of the address
+		var race *taking
+		h := build(t, func(o *Options) { race = &taking{Store: o.Store, key: emailKey(claim)}; o.Store = race })
+		g := h.signUp(t, siti("r1"))
+		joko := siti("r2")
+		joko.Email, joko.Username = "joko@example.org", "joko"
+		other := h.own(t, "e1", h.signUp(t, joko))
+		o := h.own(t, "e1", g)
+		var first error
+		race.left, race.before = reads, func() { first = h.ChangeEmail(t.Context(), other, "satu@example.org") }
+		err := h.ChangeEmail(t.Context(), o, "satu@example.org")
+		if race.before == nil {
+			wantCode(t, first, "")
+			wantCode(t, err, gotong.CodeExists)
+		} else if reads == 0 {
+			t.Error("the address was not read")
+		}
+	}
+}
+
+// taking runs before after the read of an address that follows left others.
+type taking struct {
+	Store
+	key    gotong.Key
+	left   int
+	before func()
+}
+
+func (r *taking) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	snap, err := r.Store.Load(ctx, need)
+	if before := r.before; before != nil && slices.Contains(need.Registers, r.key) {
+		if r.left--; r.left < 0 {
+			r.before = nil
+			before()
+		}
+	}
+	return snap, err
 }

@@ -73,6 +73,8 @@ type Config struct {
 
 	Console bool `name:"console" group:"edge" help:"Serve the console, a page for people, at /." default:"true"`
 
+	PublicURL string `name:"public-url" group:"edge" help:"Address at which users reach this server, such as https://chat.example.org, for links that they get." placeholder:"URL"`
+
 	AllowedOrigins []string `name:"allowed-origins" group:"edge" help:"Web origins whose pages may call the server, for CORS and WebSocket." placeholder:"ORIGIN"`
 	TrustedProxies []string `name:"trusted-proxies" group:"edge" help:"Addresses or networks of proxies whose header names a request's client." placeholder:"CIDR"`
 	ProxyHeader    string   `name:"proxy-header" group:"edge" help:"The one header of trusted proxies that the server reads: ${enum}." enum:"x-forwarded-for,forwarded" default:"x-forwarded-for"`
@@ -201,6 +203,9 @@ func (c *Config) Check() (warnings []string, err error) {
 		fault("push-contact", "must be mailto: with an address, or an https URL, at a domain of the public internet")
 	}
 	checkCheckpoints(c, fault)
+	if c.PublicURL != "" && !isOrigin(c.PublicURL) {
+		fault("public-url", "must be an http or https URL without a path")
+	}
 	for _, o := range c.AllowedOrigins {
 		if !isOrigin(o) {
 			fault("allowed-origins", fmt.Sprintf("%q is no origin such as https://app.example.org", o))

@@ -138,7 +138,7 @@ func (v *village) account() {
 	if v.pick(4) == 0 {
 		v.settle(on)
 	}
-	switch v.pick(4) {
+	switch v.pick(5) {
 	case 0:
 		for range 4 { // it takes an admin of the platform
 			v.try(on, "boss", user.CmdDisable, user.Disable{Reason: "spam"})
@@ -149,9 +149,19 @@ func (v *village) account() {
 		}
 	case 2:
 		v.try(on, "boss", user.CmdSetRole, user.SetRole{Role: gotong.RoleModerator})
+	case 3:
+		v.amend(on, p)
 	default:
 		v.try(on, p, user.CmdRegister, registration(p))
 	}
+}
+
+// amend changes an account at its head, which few accounts have.
+func (v *village) amend(on gotong.Stream, p string) {
+	snap, err := v.s.Load(context.Background(), store.Need{Heads: []gotong.Stream{on}})
+	check(v.t, err)
+	event := []string{user.EvPasswordChanged, user.EvEmailChanged, user.EvDeleted}[v.pick(3)]
+	v.try(on, p, user.CmdAmend, user.Amend{Event: event, Seq: snap.Heads[on].Seq + 1})
 }
 
 func registration(p string) user.Register {

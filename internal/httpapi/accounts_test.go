@@ -107,6 +107,56 @@ func TestARetriedRefreshReplaysAndALogoutEndsTheLogin(t *testing.T) {
 	budi.get("/v1/auth/me").problem(401, gotong.CodeUnauthorized)
 }
 
+// TestUsersKeepTheirAccounts: password, address, logins, reset and deletion over REST;
+// the server's log has none of the secrets.
+func TestUsersKeepTheirAccounts(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	phone := w.post("/v1/auth/signin", map[string]any{"email": "ani@example.org", "pass": "rahasia-ani"}, header{"User-Agent", "Telepon/1"}).want(200)
+	list := ani.get("/v1/auth/logins").want(200)
+	if !strings.Contains(string(list.body), `"agent":"Telepon/1"`) || strings.Count(string(list.body), `"current":true`) != 1 {
+		t.Errorf("%s", list.body)
+	}
+	change := map[string]any{"current": "rahasia-ani", "pass": "kata-sandi-baru"}
+	ani.do(http.MethodPut, "/v1/auth/me/password", map[string]any{"current": "salah", "pass": "kata-sandi-baru"}).problem(403, gotong.CodeForbidden)
+	ani.do(http.MethodPut, "/v1/auth/me/password", map[string]any{"current": "rahasia-ani", "pass": "pendek"}).problem(422, gotong.CodeInvalid)
+	for range 2 {
+		ani.do(http.MethodPut, "/v1/auth/me/password", change, key("p1")).want(204)
+	}
+	w.do(http.MethodGet, "/v1/auth/me", nil, header{"Authorization", "Bearer " + phone.str("access_token")}).problem(401, gotong.CodeUnauthorized)
+	again := w.post("/v1/auth/signin", map[string]any{"email": "ani@example.org", "pass": "kata-sandi-baru"}).want(200)
+	p, err := w.door.Verify(t.Context(), again.str("access_token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	budi.do(http.MethodDelete, "/v1/auth/logins/"+p.LoginID, nil).want(204) // as for one that has ended
+	if n := strings.Count(string(ani.get("/v1/auth/logins").want(200).body), "login_id"); n != 2 {
+		t.Errorf("%d logins", n)
+	}
+	ani.do(http.MethodDelete, "/v1/auth/logins/"+p.LoginID, nil).want(204)
+	w.do(http.MethodGet, "/v1/auth/me", nil, header{"Authorization", "Bearer " + again.str("access_token")}).problem(401, gotong.CodeUnauthorized)
+	ani.do(http.MethodDelete, "/v1/auth/logins/none", nil).problem(404, gotong.CodeNotFound)
+	ani.do(http.MethodPut, "/v1/auth/me/email", map[string]any{"email": "budi@example.org", "pass": "kata-sandi-baru"}).problem(409, gotong.CodeExists)
+	ani.do(http.MethodPut, "/v1/auth/me/email", map[string]any{"email": "ani@baru.example", "pass": "kata-sandi-baru"}).want(204)
+
+	token, _, err := w.door.ResetToken(t.Context(), ani.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.post("/v1/auth/reset", map[string]any{"token": "p1.x", "pass": "sandi-yang-lain"}).problem(401, gotong.CodeUnauthorized)
+	w.post("/v1/auth/reset", map[string]any{"token": token, "pass": "sandi-yang-lain"}).want(204)
+	ani.get("/v1/auth/me").problem(401, gotong.CodeUnauthorized)
+	ani.token = w.post("/v1/auth/signin", map[string]any{"email": "ani@baru.example", "pass": "sandi-yang-lain"}).want(200).str("access_token")
+	ani.post("/v1/auth/me/delete", map[string]any{"pass": "salah"}).problem(403, gotong.CodeForbidden)
+	ani.post("/v1/auth/me/delete", map[string]any{"pass": "sandi-yang-lain"}).want(204)
+	ani.get("/v1/auth/me").problem(401, gotong.CodeUnauthorized)
+	for _, secret := range []string{"rahasia-ani", "kata-sandi-baru", "sandi-yang-lain", "baru.example", token} {
+		if strings.Contains(w.log.String(), secret) {
+			t.Errorf("the log has %s", secret)
+		}
+	}
+}
+
 func TestTheRecordIsForTheUserAndAdmins(t *testing.T) {
 	w := newWorld(t)
 	ani, budi, admin := w.signUp("ani"), w.signUp("budi"), w.withRole("admin", gotong.RoleAdmin)
@@ -256,7 +306,7 @@ func newWorldOver(t *testing.T, w *world, engine httpapi.Executor) *world {
 func TestEveryRouteNeedsAToken(t *testing.T) {
 	w := newWorld(t)
 	public := []string{
-		"POST /v1/auth/signup", "POST /v1/auth/signin", "POST /v1/auth/refresh",
+		"POST /v1/auth/signup", "POST /v1/auth/signin", "POST /v1/auth/refresh", "POST /v1/auth/reset",
 		"GET /v1/chat/attachments/{id}/download", "OPTIONS /v1/chat/attachments",
 	}
 	n := 0

@@ -47,6 +47,7 @@ type Call struct {
 	CorrelationID string
 	TraceID       string
 	Address       string // of the client, behind trusted proxies
+	Agent         string // what the client calls itself
 	Token         string // the bearer token as presented, verified or not
 	epoch         gotong.Epoch
 	pending       *Pending // of the connection; nil if it has no place

@@ -57,7 +57,7 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, end := e.trace(r)
 	call := &Call{
 		Principal: anonymous, TraceID: traceID(ctx),
-		CorrelationID: e.correlation(r), Address: addressKey(e.proxies.client(r)), epoch: e.epoch, header: w.Header(),
+		CorrelationID: e.correlation(r), Address: addressKey(e.proxies.client(r)), Agent: r.UserAgent(), epoch: e.epoch, header: w.Header(),
 	}
 	r = r.WithContext(context.WithValue(ctx, callKey{}, call))
 	tap := &writer{ResponseWriter: w}

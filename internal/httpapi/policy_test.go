@@ -21,9 +21,9 @@ const (
 // policies is the policy of every operation. An operation that is missing here
 // fails the test.
 var policies = map[string]string{
-	"sign-up": open, "sign-in": open, "refresh": open,
+	"sign-up": open, "sign-in": open, "refresh": open, "reset-password": open,
 
-	"me": account, "set-name": account, "logout": account, "my-audit": account, "create-ticket": account, "list-unread": account, "total-unread": account, "read-all": account, "search": account,
+	"me": account, "set-name": account, "set-password": account, "set-email": account, "delete-account": account, "list-logins": account, "end-login": account, "logout": account, "my-audit": account, "create-ticket": account, "list-unread": account, "total-unread": account, "read-all": account, "search": account,
 	"list-cases": account, "create-case": account, "list-threads": account, "start-direct-thread": account, "create-thread": account,
 	"list-groups": account, "create-group": account, "list-my-groups": account, "list-my-group-invitations": account,
 	"ask-edge-pod": account, "ask-edge-pod-api": account, "list-edge-pod-contracts": account,

@@ -206,6 +206,10 @@ func users() auth.Users {
 		EmailClaim: func(email string) gotong.Claim {
 			return gotong.Claim{Space: user.ClaimEmail, Name: user.Email(email)}
 		},
+		Change: func(what auth.Change, seq uint64) (string, any) {
+			return user.CmdAmend, user.Amend{Event: user.Name + "." + string(what), Seq: seq}
+		},
+		Keeps:    []string{user.EvPasswordChanged, user.EvEmailChanged},
 		Document: user.UserKey,
 		Keeps:    []string{user.EvBlocked, user.EvUnblocked},
 		Standing: func(head gotong.Head, document []byte) (auth.Standing, error) {

@@ -44,6 +44,7 @@ func Routes(opts Options) func(*httpapi.API) {
 	a := &accounts{opts}
 	return func(api *httpapi.API) {
 		a.loginRoutes(api)
+		a.ownRoutes(api)
 		a.adminRoutes(api)
 		a.auditRoutes(api)
 		a.ownerlessRoutes(api)
@@ -143,7 +144,7 @@ func (a *accounts) signUp(ctx context.Context, in *httpapi.Sent[SignUp]) (*httpa
 	call, v := httpapi.CallOf(ctx), in.JSON.Value
 	g, err := a.Door.SignUp(ctx, auth.SignUp{
 		RequestID: call.RequestID, CorrelationID: call.CorrelationID, Email: v.Email, Pass: v.Pass,
-		Username: v.Username, CommunityID: v.CommunityID, Address: call.Address,
+		Username: v.Username, CommunityID: v.CommunityID, Address: call.Address, Agent: call.Agent,
 	})
 	return granted(ctx, g, err)
 }
@@ -151,7 +152,7 @@ func (a *accounts) signUp(ctx context.Context, in *httpapi.Sent[SignUp]) (*httpa
 func (a *accounts) signIn(ctx context.Context, in *httpapi.Sent[SignIn]) (*httpapi.Out[AuthResponse], error) {
 	call, v := httpapi.CallOf(ctx), in.JSON.Value
 	g, err := a.Door.SignIn(ctx, auth.SignIn{
-		RequestID: call.RequestID, Email: v.Email, Pass: v.Pass, Device: v.DeviceToken, Address: call.Address, Count: httpapi.Count,
+		RequestID: call.RequestID, Email: v.Email, Pass: v.Pass, Device: v.DeviceToken, Address: call.Address, Agent: call.Agent, Count: httpapi.Count,
 	})
 	return granted(ctx, g, err)
 }

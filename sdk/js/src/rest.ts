@@ -123,6 +123,23 @@ export interface Operations {
     body: undefined
     answer: AccountsAuditEntry[]
   }
+  /** List your logins */
+  "GET /v1/auth/logins": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: undefined
+    answer: AccountsLoginView[]
+  }
+  /** End one of your logins */
+  "DELETE /v1/auth/logins/{id}": {
+    params: {
+      /** The login's id. */
+      id: string
+    }
+    query: Record<string, never>
+    body: undefined
+    answer: undefined
+  }
   /** End the login */
   "POST /v1/auth/logout": {
     params: Record<string, never>
@@ -137,6 +154,20 @@ export interface Operations {
     body: undefined
     answer: AccountsAuthResponse
   }
+  /** Delete your account for good */
+  "POST /v1/auth/me/delete": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: AccountsDeleteAccount
+    answer: undefined
+  }
+  /** Change your e-mail address */
+  "PUT /v1/auth/me/email": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: AccountsSetEmail
+    answer: undefined
+  }
   /** Set your display name */
   "PUT /v1/auth/me/name": {
     params: Record<string, never>
@@ -144,12 +175,26 @@ export interface Operations {
     body: AccountsDisplayName
     answer: AccountsAuthResponse
   }
+  /** Change your password */
+  "PUT /v1/auth/me/password": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: AccountsSetPassword
+    answer: undefined
+  }
   /** Get new tokens */
   "POST /v1/auth/refresh": {
     params: Record<string, never>
     query: Record<string, never>
     body: AccountsRefresh
     answer: AccountsAuthResponse
+  }
+  /** Set a new password with a reset token */
+  "POST /v1/auth/reset": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: AccountsResetPassword
+    answer: undefined
   }
   /** Sign in */
   "POST /v1/auth/signin": {
@@ -1652,6 +1697,11 @@ export type AccountsCandidate = {
   user_id: string
 }
 
+export type AccountsDeleteAccount = {
+  /** Your password. */
+  pass: string
+}
+
 export type AccountsDisplayName = {
   /** 1 to 40 characters, counted after normalisation to NFC; empty: none. */
   name: string
@@ -1673,6 +1723,19 @@ export type AccountsErasure = {
   stream: string
 }
 
+export type AccountsLoginView = {
+  /** What the client called itself (User-Agent) at the sign-in. */
+  agent?: string
+  created_at_ms: number
+  /** This request came with it. */
+  current: boolean
+  /** When it ends if it is not used again. */
+  expires_at_ms: number
+  login_id: string
+  /** When it was last used, to within the life of an access token. */
+  used_at_ms: number
+}
+
 export type AccountsOwnerless = {
   /** Members who can be appointed, at most 20. */
   candidates: AccountsCandidate[]
@@ -1688,6 +1751,26 @@ export type AccountsOwnerless = {
 
 export type AccountsRefresh = {
   refresh: string
+}
+
+export type AccountsResetPassword = {
+  /** The new password: 8 to 256 characters, counted after normalisation to NFKC. */
+  pass: string
+  /** The reset token. */
+  token: string
+}
+
+export type AccountsSetEmail = {
+  email: string
+  /** Your password. */
+  pass: string
+}
+
+export type AccountsSetPassword = {
+  /** Your present password. */
+  current: string
+  /** The new one: 8 to 256 characters, counted after normalisation to NFKC. */
+  pass: string
 }
 
 export type AccountsSetRole = {

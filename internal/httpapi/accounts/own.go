@@ -1,0 +1,114 @@
+package accounts
+
+import (
+	"context"
+	"net/http"
+
+	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/httpapi"
+)
+
+func (a *accounts) ownRoutes(api *httpapi.API) {
+	httpapi.Register(api, httpapi.Route{
+		ID: "set-password", Method: http.MethodPut, Path: "/v1/auth/me/password", Tag: tagAuth, Write: true,
+		Status: http.StatusNoContent, Summary: "Change your password",
+		Description: "It needs the present password. Your other logins end; the one of this request goes on.",
+	}, a.setPassword)
+	httpapi.Register(api, httpapi.Route{
+		ID: "set-email", Method: http.MethodPut, Path: "/v1/auth/me/email", Tag: tagAuth, Write: true,
+		Status: http.StatusNoContent, Summary: "Change your e-mail address",
+		Description: "It needs the password. From then on, you sign in with the new address alone.",
+	}, a.setEmail)
+	httpapi.Register(api, httpapi.Route{
+		ID: "delete-account", Method: http.MethodPost, Path: "/v1/auth/me/delete", Tag: tagAuth, Write: true,
+		Status: http.StatusNoContent, Summary: "Delete your account for good",
+		Description: "It needs the password. Your address, password, display name and record are deleted and your logins end. " +
+			"What you wrote stays in its threads, without your name. Nobody can take your user name. Admins must lose that role first.",
+	}, a.deleteAccount)
+	httpapi.Register(api, httpapi.Route{
+		ID: "list-logins", Method: http.MethodGet, Path: "/v1/auth/logins", Tag: tagAuth,
+		Summary: "List your logins", Description: "The oldest first, at most 40.",
+	}, a.listLogins)
+	httpapi.Register(api, httpapi.Route{
+		ID: "end-login", Method: http.MethodDelete, Path: "/v1/auth/logins/{id}", Tag: tagAuth, Write: true,
+		Status: http.StatusNoContent, Summary: "End one of your logins", Description: "It changes nothing if the login has ended.",
+	}, a.endLogin)
+	httpapi.Register(api, httpapi.Route{
+		ID: "reset-password", Method: http.MethodPost, Path: "/v1/auth/reset", Tag: tagAuth, Public: true, Strict: true, Counts: true,
+		Write: true, Status: http.StatusNoContent, Summary: "Set a new password with a reset token",
+		Description: "The token comes from an operator, works once and within an hour. All logins of the account end.",
+	}, a.reset)
+}
+
+// SetPassword is the body of a change of the caller's password.
+type SetPassword struct {
+	Current string `json:"current" minLength:"1" maxLength:"1024" doc:"Your present password."`
+	Pass    string `json:"pass" minLength:"1" maxLength:"1024" doc:"The new one: 8 to 256 characters, counted after normalisation to NFKC."`
+}
+
+// SetEmail is the body of a change of the caller's address.
+type SetEmail struct {
+	Email string `json:"email" minLength:"3" maxLength:"256"`
+	Pass  string `json:"pass" minLength:"1" maxLength:"1024" doc:"Your password."`
+}
+
+// DeleteAccount is the body of a deletion of the caller's account.
+type DeleteAccount struct {
+	Pass string `json:"pass" minLength:"1" maxLength:"1024" doc:"Your password."`
+}
+
+// ResetPassword is the body of a reset.
+type ResetPassword struct {
+	Token string `json:"token" minLength:"1" maxLength:"1024" doc:"The reset token."`
+	Pass  string `json:"pass" minLength:"1" maxLength:"1024" doc:"The new password: 8 to 256 characters, counted after normalisation to NFKC."`
+}
+
+func own(ctx context.Context, pass string) auth.Own {
+	call := httpapi.CallOf(ctx)
+	return auth.Own{RequestID: call.RequestID, CorrelationID: call.CorrelationID, Principal: call.Principal.Principal, Pass: pass}
+}
+
+func (a *accounts) setPassword(ctx context.Context, in *httpapi.Sent[SetPassword]) (*noOut, error) {
+	return &noOut{}, a.Door.ChangePassword(ctx, own(ctx, in.JSON.Value.Current), in.JSON.Value.Pass)
+}
+
+func (a *accounts) setEmail(ctx context.Context, in *httpapi.Sent[SetEmail]) (*noOut, error) {
+	return &noOut{}, a.Door.ChangeEmail(ctx, own(ctx, in.JSON.Value.Pass), in.JSON.Value.Email)
+}
+
+func (a *accounts) deleteAccount(ctx context.Context, in *httpapi.Sent[DeleteAccount]) (*noOut, error) {
+	return &noOut{}, a.Door.Delete(ctx, own(ctx, in.JSON.Value.Pass))
+}
+
+func (a *accounts) reset(ctx context.Context, in *httpapi.Sent[ResetPassword]) (*noOut, error) {
+	v := in.JSON.Value
+	return &noOut{}, a.Door.Reset(ctx, httpapi.CallOf(ctx).RequestID, v.Token, v.Pass, httpapi.Count)
+}
+
+// LoginView is one of the caller's logins.
+type LoginView struct {
+	LoginID     string `json:"login_id"`
+	Agent       string `json:"agent,omitempty" doc:"What the client called itself (User-Agent) at the sign-in."`
+	CreatedAtMS int64  `json:"created_at_ms"`
+	UsedAtMS    int64  `json:"used_at_ms" doc:"When it was last used, to within the life of an access token."`
+	ExpiresAtMS int64  `json:"expires_at_ms" doc:"When it ends if it is not used again."`
+	Current     bool   `json:"current" doc:"This request came with it."`
+}
+
+func (a *accounts) listLogins(ctx context.Context, _ *struct{}) (*httpapi.Out[[]LoginView], error) {
+	list, err := a.Door.Logins(ctx, httpapi.CallOf(ctx).Principal.Principal)
+	views := make([]LoginView, len(list))
+	for i, l := range list {
+		views[i] = LoginView{l.ID, l.Agent, l.Created.Milli(), l.LastUsed.Milli(), l.Expires.Milli(), l.Current}
+	}
+	return httpapi.Reply(views, err)
+}
+
+type endLoginIn struct {
+	ID    string `path:"id" doc:"The login's id."`
+	Empty httpapi.NoBody
+}
+
+func (a *accounts) endLogin(ctx context.Context, in *endLoginIn) (*noOut, error) {
+	return &noOut{}, a.Door.EndLogin(origin(ctx), httpapi.CallOf(ctx).Principal.Principal, in.ID)
+}
