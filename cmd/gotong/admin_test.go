@@ -128,7 +128,9 @@ func TestResetLink(t *testing.T) {
 	if r := reset("nobody"); r.code != 1 || !strings.Contains(r.err, "no such account") {
 		t.Errorf("%+v", r)
 	}
-	var made struct{ Link string }
+	var made struct {
+		Link string `json:"link"`
+	}
 	if r := reset("wati", "--json"); json.Unmarshal([]byte(r.out), &made) != nil {
 		t.Fatalf("%+v", r)
 	}

@@ -261,7 +261,8 @@ func (a *App) serveOrder(w http.ResponseWriter, r *http.Request) {
 		reply, status = Reply{Error: err.Error()}, http.StatusConflict
 	} else if slices.Contains([]string{"skip", "rebuild", "retry", "replay", "reset"}, o.Do) {
 		a.log.WarnContext(r.Context(), "an operator gave an order",
-			"order", o.Do, "reader", o.Reader, "partition", o.Partition, "queue", o.Queue, "job", o.Job, "webhook", o.Webhook, "user", o.User)
+			"order", o.Do, "reader", o.Reader, "partition", o.Partition, "queue", o.Queue, "job", o.Job, "webhook", o.Webhook,
+			"user", o.User)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

@@ -123,7 +123,9 @@ func users() auth.Users {
 			return user.CmdAmend, user.Amend{Event: user.Name + "." + string(what), Seq: seq}
 		},
 		Document: user.UserKey,
-		Keeps:    []string{user.EvWebhookFailing, user.EvBlocked, user.EvUnblocked, user.EvPreferred, user.EvPasswordChanged, user.EvEmailChanged},
+		Keeps: []string{
+			user.EvWebhookFailing, user.EvBlocked, user.EvUnblocked, user.EvPreferred, user.EvPasswordChanged, user.EvEmailChanged,
+		},
 		Standing: func(_ gotong.Head, document []byte) (auth.Standing, error) {
 			var u user.User
 			err := json.Unmarshal(document, &u)

@@ -105,6 +105,7 @@ func (v *village) live(n int) {
 		v.affair()
 	}
 	v.collect()
+	v.leave()
 }
 
 // key changes the key of checkpoints, a few times.
@@ -138,7 +139,7 @@ func (v *village) account() {
 	if v.pick(4) == 0 {
 		v.settle(on)
 	}
-	switch v.pick(5) {
+	switch v.pick(4) {
 	case 0:
 		for range 4 { // it takes an admin of the platform
 			v.try(on, "boss", user.CmdDisable, user.Disable{Reason: "spam"})
@@ -149,19 +150,19 @@ func (v *village) account() {
 		}
 	case 2:
 		v.try(on, "boss", user.CmdSetRole, user.SetRole{Role: gotong.RoleModerator})
-	case 3:
-		v.amend(on, p)
 	default:
 		v.try(on, p, user.CmdRegister, registration(p))
 	}
 }
 
-// amend changes an account at its head, which few accounts have.
-func (v *village) amend(on gotong.Stream, p string) {
-	snap, err := v.s.Load(context.Background(), store.Need{Heads: []gotong.Stream{on}})
-	check(v.t, err)
-	event := []string{user.EvPasswordChanged, user.EvEmailChanged, user.EvDeleted}[v.pick(3)]
-	v.try(on, p, user.CmdAmend, user.Amend{Event: event, Seq: snap.Heads[on].Seq + 1})
+// leave is the life of an account that changes nothing for the others.
+func (v *village) leave() {
+	p := fmt.Sprint("leaver-", v.decided["user "+user.CmdAmend])
+	on := gotong.NewStream("user", p)
+	v.try(on, p, user.CmdRegister, registration(p))
+	for i, event := range []string{user.EvPasswordChanged, user.EvEmailChanged, user.EvDeleted} {
+		v.try(on, p, user.CmdAmend, user.Amend{Event: event, Seq: uint64(i) + 2})
+	}
 }
 
 func registration(p string) user.Register {

@@ -20,7 +20,8 @@ func events() []gotong.EventType {
 	return []gotong.EventType{
 		gotong.EventOf[Registered](EvRegistered), gotong.EventOf[RoleChanged](EvRoleChanged),
 		gotong.EventWith[Switched, Reason](EvDisabled), gotong.EventWith[Switched, Reason](EvEnabled),
-		gotong.EventOf[PasswordChanged](EvPasswordChanged), gotong.EventOf[EmailChanged](EvEmailChanged), gotong.EventOf[Deleted](EvDeleted),
+		gotong.EventOf[PasswordChanged](EvPasswordChanged), gotong.EventOf[EmailChanged](EvEmailChanged),
+		gotong.EventOf[Deleted](EvDeleted),
 		gotong.EventOf[WebhookFailing](EvWebhookFailing),
 		gotong.EventOf[Blocked](EvBlocked), gotong.EventOf[Blocked](EvUnblocked), gotong.EventOf[Prefer](EvPreferred),
 	}
@@ -122,6 +123,9 @@ func decide(s gotong.State, cmd gotong.Command) (gotong.Decision, error) {
 	u, ok := gotong.Doc[User](s, UserKey(s.Stream.ID()))
 	if !ok {
 		return gotong.Decision{}, gotong.NotFound()
+	}
+	if _, warns := cmd.Data.(WarnOfWebhook); u.Deleted && warns {
+		return gotong.Accept() // nobody reads it
 	}
 	if u.Deleted {
 		return gotong.Reject(gotong.CodeConflict, "The user has deleted this account.")

@@ -187,6 +187,7 @@ func TestUsersAloneAmendTheirAccounts(t *testing.T) {
 	for _, c := range []any{user.Enable{}, user.Disable{}, user.SetRole{Role: gotong.RoleModerator}} {
 		w.Refuse(boss, s, c, gotong.CodeConflict)
 	}
+	w.Idle(communitytest.System(), s, user.WarnOfWebhook{WebhookID: "whk-1"})
 }
 
 func TestAnAccountIsReadByItsUserAndAdmins(t *testing.T) {

@@ -152,7 +152,8 @@ func (a *accounts) signUp(ctx context.Context, in *httpapi.Sent[SignUp]) (*httpa
 func (a *accounts) signIn(ctx context.Context, in *httpapi.Sent[SignIn]) (*httpapi.Out[AuthResponse], error) {
 	call, v := httpapi.CallOf(ctx), in.JSON.Value
 	g, err := a.Door.SignIn(ctx, auth.SignIn{
-		RequestID: call.RequestID, Email: v.Email, Pass: v.Pass, Device: v.DeviceToken, Address: call.Address, Agent: call.Agent, Count: httpapi.Count,
+		RequestID: call.RequestID, Email: v.Email, Pass: v.Pass, Device: v.DeviceToken, Address: call.Address, Agent: call.Agent,
+		Count: httpapi.Count,
 	})
 	return granted(ctx, g, err)
 }
