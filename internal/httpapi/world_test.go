@@ -209,9 +209,8 @@ func users() auth.Users {
 		Change: func(what auth.Change, seq uint64) (string, any) {
 			return user.CmdAmend, user.Amend{Event: user.Name + "." + string(what), Seq: seq}
 		},
-		Keeps:    []string{user.EvPasswordChanged, user.EvEmailChanged},
 		Document: user.UserKey,
-		Keeps:    []string{user.EvBlocked, user.EvUnblocked},
+		Keeps:    []string{user.EvBlocked, user.EvUnblocked, user.EvPasswordChanged, user.EvEmailChanged},
 		Standing: func(head gotong.Head, document []byte) (auth.Standing, error) {
 			var u user.User
 			err := json.Unmarshal(document, &u)
