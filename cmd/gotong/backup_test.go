@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -75,6 +76,9 @@ func backUpUnderLoad(t *testing.T) (b backedUp) {
 	return b
 }
 
+// A flag, because TestMain removes the variables GOTONG_….
+var restores = flag.Int("restores", 2, "how often a backup is restored")
+
 // TestBackupUnderLoad: a backup of a server in use is restored twice, in make soak 20
 // times. Each time it verifies, and a client that has read more than the backup holds
 // gets epoch_changed.
@@ -83,11 +87,7 @@ func TestBackupUnderLoad(t *testing.T) {
 	if m := &b.manifest; !m.SigningKey || !m.Checkpoints || m.Rows[logcopy.Events] < 60 || m.Attachments == nil || m.Attachments.Objects != 1 {
 		t.Errorf("%+v", m)
 	}
-	times := 2
-	if os.Getenv("GOTONG_SOAK") != "" {
-		times = 20
-	}
-	for i := range times {
+	for i := range *restores {
 		data := filepath.Join(t.TempDir(), "data")
 		args := []string{"restore", "--verify", "--json", "--data=" + data, b.dir}
 		if i > 0 {
@@ -120,6 +120,7 @@ func TestBackupUnderLoad(t *testing.T) {
 			t.Errorf("serve ended with %d: %s", code, server.errs.String())
 		}
 	}
+	t.Logf("restored %d times", *restores)
 }
 
 // smallBackup is a backup of a stopped server's data.
