@@ -76,6 +76,9 @@ type newlines struct {
 
 func (n *newlines) Read(p []byte) (int, error) {
 	size, err := n.r.Read(p)
+	if !n.cr && bytes.IndexByte(p[:size], '\r') < 0 { // as nearly always
+		return size, err
+	}
 	out := p[:0]
 	for _, c := range p[:size] {
 		after := n.cr
