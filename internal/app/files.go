@@ -12,6 +12,7 @@ import (
 	kept "gotong.dev/gotong/internal/files"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/files"
+	"gotong.dev/gotong/internal/httpapi/moderation"
 )
 
 // openFiles opens the place of attachments.
@@ -59,10 +60,15 @@ func CheckFiles(place string) (err error) {
 
 func fileRoutes(rules thread.Rules) func(*App) func(*httpapi.API) {
 	return func(a *App) func(*httpapi.API) {
-		return files.Routes(files.Options{
-			Files: a.files, Engine: a.engine, Views: a.views, Store: a.store, Codec: a.codec, Threads: rules,
-			Recheck: a.auth.Recheck, Key: a.linkKey, Now: a.now, Log: a.log,
-		})
+		return files.Routes(a.fileOptions(rules))
+	}
+}
+
+func (a *App) fileOptions(rules thread.Rules) files.Options {
+	return files.Options{
+		Files: a.files, Engine: a.engine, Views: a.views, Store: a.store, Codec: a.codec, Threads: rules,
+		Recheck: a.auth.Recheck, Key: a.linkKey, Now: a.now, Log: a.log,
+		Opens: moderation.Options{Options: a.membersOptions(), Rules: rules}.Opens,
 	}
 }
 

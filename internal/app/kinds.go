@@ -128,7 +128,7 @@ func caseRoutes(rules cases.Rules) func(*App) func(*httpapi.API) {
 
 func moderationRoutes(rules thread.Rules) func(*App) func(*httpapi.API) {
 	return func(a *App) func(*httpapi.API) {
-		return moderation.Routes(moderation.Options{Options: a.membersOptions(), Rules: rules})
+		return moderation.Routes(moderation.Options{Options: a.membersOptions(), Rules: rules, Links: a.fileOptions(rules).Opened})
 	}
 }
 

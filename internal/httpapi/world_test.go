@@ -153,6 +153,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	w.files = fileapi.Options{
 		Files: w.keep(w.dir), Engine: w.engine, Views: w.views, Store: w.store, Codec: codec, Threads: threads(),
 		Recheck: door.Recheck, Key: []byte("of links"), Now: w.now, Log: log,
+		Opens: moderation.Options{Options: routed, Rules: threads()}.Opens,
 	}
 	opts := httpapi.Options{
 		Auth: httpapi.Tokens(door), Clock: w.clock, Epoch: w.hub.Epoch(), Log: log, Version: httpapi.Version{Version: "0.1.0"},
@@ -160,7 +161,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 			chat.Routes(w.chat),
 			fileapi.Routes(w.files),
 			groups.Routes(groups.Options{Options: routed, Now: w.now}),
-			moderation.Routes(moderation.Options{Options: routed, Rules: threads()}),
+			moderation.Routes(moderation.Options{Options: routed, Rules: threads(), Links: w.files.Opened}),
 			caseapi.Routes(caseapi.Options{Options: routed, Rules: affairs()}),
 			accounts.Routes(accounts.Options{
 				Door: door, Engine: w.engine, Delivery: w.hub, Names: door.Names, Users: door.Usernames, Store: w.store, Codec: codec,

@@ -10,9 +10,11 @@
 package files
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -35,9 +37,12 @@ type Options struct {
 	Codec   *store.Codec
 	Threads thread.Rules
 	Recheck func(context.Context, auth.Principal) error
-	Key     []byte // signs links
-	Now     func() gotong.Instant
-	Log     *slog.Logger
+	// Opens reports whether a user may decide about the message about of a thread now, and
+	// whether that opens the message seq to them.
+	Opens func(ctx context.Context, me gotong.Viewer, stream gotong.Stream, about, seq uint64) (bool, error)
+	Key   []byte // signs links
+	Now   func() gotong.Instant
+	Log   *slog.Logger
 }
 
 type routes struct {
@@ -120,13 +125,26 @@ type View struct {
 	ExpiresAtMS  int64  `json:"expires_at_ms" doc:"When the links end."`
 }
 
+// Opened returns the files of a message that another one, or itself, opens to a reviewer:
+// with links that work while they may decide about that one.
+func (o Options) Opened(ctx context.Context, stream gotong.Stream, seq, about uint64, list []thread.Attachment) (views []View) {
+	f := &routes{Options: o}
+	for _, file := range list {
+		views = append(views, f.view(ctx, place{stream: stream, seq: seq, file: file, about: about}).Body)
+	}
+	return views
+}
+
 func (f *routes) view(ctx context.Context, p place) *httpapi.Out[View] {
 	expires := f.Now().Add(linkLife)
 	v := View{Attachment: p.file, MediaType: "file", ExpiresAtMS: expires.Milli()}
 	if kept.Inline(p.file.Type) {
 		v.MediaType, _, _ = strings.Cut(p.file.Type, "/")
 	}
-	c := claims{Principal: httpapi.CallOf(ctx).Principal.Principal, Stream: p.stream, Seq: p.seq, ID: p.file.ID, ExpiresMS: v.ExpiresAtMS}
+	c := claims{
+		Principal: httpapi.CallOf(ctx).Principal.Principal, Stream: p.stream, Seq: p.seq, About: p.about,
+		ID: p.file.ID, ExpiresMS: v.ExpiresAtMS,
+	}
 	v.URL = f.url(c)
 	if p.file.Thumb {
 		c.Thumb = true
@@ -152,6 +170,36 @@ type place struct {
 	seq    uint64
 	file   thread.Attachment
 	upload upload.Upload
+	about  uint64 // the message whose review opens it; 0: none
+}
+
+// opened returns a file that a review opens to a viewer now; [gotong.CodeNotFound] if it
+// does not.
+func (f *routes) opened(ctx context.Context, viewer gotong.Viewer, c claims) (p place, err error) {
+	opens, err := f.Opens(ctx, viewer, c.Stream, c.About, c.Seq)
+	if err != nil || !opens {
+		return p, cmp.Or[error](err, gotong.NotFound())
+	}
+	key := thread.OverlayKey(c.Stream.ID(), c.Seq)
+	snap, err := f.Store.Load(ctx, store.Need{
+		Documents: []gotong.Key{key}, Events: []store.EventRange{{Stream: c.Stream, From: c.Seq - 1, To: c.Seq}},
+	})
+	if err != nil || len(snap.Events[0]) == 0 {
+		return p, cmp.Or[error](err, gotong.NotFound())
+	}
+	o, _, err := httpapi.Document[thread.Overlay](f.Codec, snap, key)
+	if err != nil {
+		return p, err
+	}
+	e, err := f.Codec.Event(&snap.Events[0][0])
+	text, _ := e.Content.(thread.Text)
+	at := slices.IndexFunc(text.Files, func(a thread.Attachment) bool { return a.ID == c.ID })
+	if err != nil || at < 0 || o.Deleted() {
+		return p, cmp.Or[error](err, gotong.NotFound())
+	}
+	p = place{stream: c.Stream, seq: c.Seq, file: text.Files[at]}
+	p.upload, err = read[upload.Upload](ctx, f, upload.Key(c.ID))
+	return p, err
 }
 
 // find returns where a viewer sees a file now; [gotong.CodeNotFound] if nowhere.

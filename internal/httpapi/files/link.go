@@ -31,6 +31,7 @@ type claims struct {
 	Principal auth.Principal `json:"p"`
 	Stream    gotong.Stream  `json:"s"`
 	Seq       uint64         `json:"n"`
+	About     uint64         `json:"a,omitempty"` // for a reviewer: the message that opens it
 	ID        string         `json:"i"`
 	Thumb     bool           `json:"t,omitempty"`
 	ExpiresMS int64          `json:"e"`
@@ -82,7 +83,14 @@ func (f *routes) download(ctx context.Context, in *downloadIn) (*httpapi.Plain, 
 	case err != nil:
 		return nil, err
 	}
-	p, err := f.find(ctx, gotong.Viewer{UserID: c.Principal.UserID, Role: c.Principal.Role}, in.ID)
+	who := gotong.Viewer{UserID: c.Principal.UserID, Role: c.Principal.Role}
+	var p place
+	var err error
+	if c.About > 0 {
+		p, err = f.opened(ctx, who, c)
+	} else {
+		p, err = f.find(ctx, who, in.ID)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ package moderation
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,6 +17,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/httpapi/files"
 	"gotong.dev/gotong/internal/httpapi/members"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
@@ -25,6 +27,24 @@ import (
 type Options struct {
 	members.Options
 	Rules thread.Rules
+	// Links returns the files of a message, with links for those to whom the message about
+	// opened it.
+	Links func(ctx context.Context, stream gotong.Stream, seq, about uint64, list []thread.Attachment) []files.View
+}
+
+// Opens reports whether a user may decide about a message now, and whether it opens the
+// message seq to them: itself, or one that a report opened with it.
+func (o Options) Opens(ctx context.Context, me gotong.Viewer, stream gotong.Stream, about, seq uint64) (bool, error) {
+	d := &desk{Options: o}
+	l, err := d.look(ctx, me, stream)
+	var m matter
+	if err == nil {
+		m, err = d.matter(ctx, l, about)
+	}
+	if gotong.CodeOf(err) == gotong.CodeNotFound {
+		return false, nil
+	}
+	return m.variant == Moderator && (seq == about || slices.Contains(m.pending.Context, seq)), err
 }
 
 type desk struct {
@@ -65,7 +85,7 @@ func Routes(opts Options) func(*httpapi.API) {
 		httpapi.Register(api, httpapi.Route{
 			ID: "open-content", Method: http.MethodPost, Path: "/v1/moderations/{content_id}/open", Tag: tag, Write: true,
 			Summary: "Read what a report or a hold opens",
-			Description: "For those who may decide about the message: the message with all its revisions, " +
+			Description: "For those who may decide about the message: the message with all its revisions and files, " +
 				"the messages that the reporters opened with it, and the reports " +
 				"without their authors. Each look is an event, and other reviewers see who looked.",
 		}, d.open)
@@ -153,7 +173,7 @@ func viewer(ctx context.Context) gotong.Viewer { return httpapi.CallOf(ctx).Prin
 
 // find returns the message at a place. It authorises before it searches.
 func (d *desk) find(ctx context.Context, at place) (matter, error) {
-	l, err := d.look(ctx, at.stream)
+	l, err := d.look(ctx, viewer(ctx), at.stream)
 	if err != nil {
 		return matter{}, err
 	}
@@ -169,8 +189,7 @@ func (d *desk) find(ctx context.Context, at place) (matter, error) {
 
 // look returns a thread: any for a platform moderator, for others one that has the
 // caller as a member.
-func (d *desk) look(ctx context.Context, stream gotong.Stream) (view.Look, error) {
-	me := viewer(ctx)
+func (d *desk) look(ctx context.Context, me gotong.Viewer, stream gotong.Stream) (view.Look, error) {
 	looks, _, err := d.Views.Look(ctx, me, []gotong.Stream{stream}, nil, nil)
 	switch {
 	case err != nil:
@@ -207,7 +226,7 @@ func (d *desk) matter(ctx context.Context, l view.Look, seq uint64) (m matter, e
 	t, _ := gotong.Doc[thread.Thread](l.State, thread.ThreadKey(l.Stream.ID()))
 	role := d.Rules.RoleOf(l.State, l.Viewer.UserID)
 	if role != "" {
-		if sees, err := d.sees(ctx, l.Stream, seq); err != nil || !sees {
+		if sees, err := d.sees(ctx, l, seq); err != nil || !sees {
 			return m, orNotFound(err)
 		}
 	}
@@ -231,9 +250,9 @@ func orNotFound(err error) error {
 	return gotong.NotFound()
 }
 
-// sees reports whether the caller sees the event seq.
-func (d *desk) sees(ctx context.Context, stream gotong.Stream, seq uint64) (bool, error) {
-	page, err := d.Views.Read(ctx, viewer(ctx), view.Query{Stream: stream, From: seq - 1, To: seq, Limit: 1})
+// sees reports whether the viewer sees the event seq.
+func (d *desk) sees(ctx context.Context, l view.Look, seq uint64) (bool, error) {
+	page, err := d.Views.Read(ctx, l.Viewer, view.Query{Stream: l.Stream, From: seq - 1, To: seq, Limit: 1})
 	return len(page.Events) > 0, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"gotong.dev/gotong/internal/community/report"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/httpapi/files"
 	"gotong.dev/gotong/internal/moderation"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
@@ -26,6 +27,7 @@ type OpenedMessage struct {
 	Seq       uint64           `json:"seq"`
 	AuthorID  string           `json:"author_id"`
 	Revisions []OpenedRevision `json:"revisions" doc:"Oldest first. Of a message that a reporter opened with another, only the newest; none if it was deleted."`
+	Files     []files.View     `json:"attachments,omitempty" doc:"The links work for 5 minutes, while you may decide about the message; after that, open it again."`
 }
 
 // OpenedRevision is one text of a message.
@@ -76,7 +78,7 @@ func (d *desk) opened(ctx context.Context, at place) (v OpenedView, err error) {
 	}
 	v.Messages, v.Reports = []OpenedMessage{}, []OpenedReport{}
 	for _, seq := range slices.Insert(slices.Clone(m.pending.Context), 0, m.Seq) {
-		message, err := d.texts(ctx, m.Stream, seq, seq == m.Seq)
+		message, err := d.texts(ctx, m.Stream, seq, m.Seq)
 		if err != nil {
 			return v, err
 		}
@@ -101,9 +103,10 @@ func (d *desk) opened(ctx context.Context, at place) (v OpenedView, err error) {
 // maxPages bounds the pages that are searched for the edits of a message.
 const maxPages = 20
 
-// texts returns a message with all its revisions, or with the newest alone.
-func (d *desk) texts(ctx context.Context, stream gotong.Stream, seq uint64, all bool) (v OpenedMessage, err error) {
-	key := thread.OverlayKey(stream.ID(), seq)
+// texts returns a message that the message about opens: itself with all its revisions,
+// another one with the newest alone.
+func (d *desk) texts(ctx context.Context, stream gotong.Stream, seq, about uint64) (v OpenedMessage, err error) {
+	key, all := thread.OverlayKey(stream.ID(), seq), seq == about
 	snap, err := d.Store.Load(ctx, store.Need{
 		Documents: []gotong.Key{key}, Events: []store.EventRange{{Stream: stream, From: seq - 1, To: seq}},
 	})
@@ -122,7 +125,9 @@ func (d *desk) texts(ctx context.Context, stream gotong.Stream, seq uint64, all 
 	if o.Deleted() {
 		return v, nil
 	}
-	if text, _ := e.Content.(thread.Text); all || o.EditSeq == 0 {
+	text, _ := e.Content.(thread.Text)
+	v.Files = d.Links(ctx, stream, seq, about, text.Files)
+	if all || o.EditSeq == 0 {
 		v.Revisions = append(v.Revisions, OpenedRevision{0, text.Body, e.At.Milli()})
 	}
 	from := seq

@@ -231,7 +231,7 @@ func (d *desk) queued(ctx context.Context, row store.Document) (View, bool, erro
 	if err != nil || !ok {
 		return View{}, false, err
 	}
-	l, err := d.look(ctx, gotong.NewStream(thread.Name, row.Key.StreamID()))
+	l, err := d.look(ctx, viewer(ctx), gotong.NewStream(thread.Name, row.Key.StreamID()))
 	var m matter
 	if err == nil {
 		m, err = d.matter(ctx, l, line.Seq)

@@ -2654,6 +2654,8 @@ export type ModerationLookView = {
 }
 
 export type ModerationOpenedMessage = {
+  /** The links work for 5 minutes, while you may decide about the message; after that, open it again. */
+  attachments?: FilesView[]
   author_id: string
   message_id: string
   /** Oldest first. Of a message that a reporter opened with another, only the newest; none if it was deleted. */
