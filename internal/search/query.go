@@ -233,7 +233,7 @@ const (
 func SnippetOf(text string, marks []Mark) Snippet {
 	runes := []rune(text)
 	if len(runes) <= snippetLen {
-		return Snippet{Text: text, Marks: slices.Concat([]Mark{}, marks)}
+		return Snippet{Text: text, Marks: append([]Mark{}, marks...)}
 	}
 	from := 0
 	if len(marks) > 0 {

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -145,5 +146,15 @@ func TestForms(t *testing.T) {
 	t.Logf("%d of %d forms found, %d of them contain the word; missed: %q", all-len(missed), all, parts, missed)
 	if len(missed) > all/20 {
 		t.Errorf("%d of %d forms are missed: %q", len(missed), all, missed)
+	}
+}
+
+// TestASnippetWithoutMarksHasAList: clients read the marks of each snippet.
+func TestASnippetWithoutMarksHasAList(t *testing.T) {
+	for _, text := range []string{"", "halo", strings.Repeat("halo ", 100)} {
+		b, err := json.Marshal(SnippetOf(text, nil))
+		if err != nil || !strings.Contains(string(b), `"marks":[]`) {
+			t.Errorf("%s %v", b, err)
+		}
 	}
 }

@@ -26,7 +26,7 @@ export function Beside({ room, of, onClose }: { room: Room; of?: Row; onClose: (
     {!rows && !error && <p class="soft">{t('loading')}</p>}
     <ul class="list cards" aria-label={label}>{rows?.map((r) => <li key={r.id}>
       <button type="button" class="item" onClick={() => { onClose(); void room.show(r.id) }}><span class="item-text">{line(r)}</span></button></li>)}</ul>
-    {rows?.length === 0 && <p class="soft" role="status">{t('replies.none')}</p>}
+    {rows?.length === 0 && <p class="soft" role="status">{t(of ? 'replies.none' : 'pins.none')}</p>}
     {of && !room.view?.archived_at_ms && !of.deleted && <Form submit={t('act.reply')} run={async (d) => {
       if (d.body!.trim() === '') return
       await room.post(d.body!.trim(), of.id)

@@ -1,6 +1,6 @@
 // What a thread is, who is in it, and what one can change.
 import { useEffect, useState } from 'preact/hooks'
-import { known, t, titleOf, type Key } from './i18n.ts'
+import { known, left, t, titleOf, type Key } from './i18n.ts'
 import { useModel } from './platform.ts'
 import type { Room, ThreadView } from './room.ts'
 import { Avatar, clean, Dialog, explain, Form, Icon, IconButton, Name } from './ui.tsx'
@@ -62,14 +62,17 @@ export function Details({ room, onClose }: { room: Room; onClose: () => void }) 
     {view?.with?.username && view.with.username !== view.with.name && <p class="soft">@<Name>{view.with.username}</Name></p>}
     {view?.topic && <p dir="auto">{view.topic}</p>}
     <p class="soft"><Icon name={view?.privacy_level === 'private' ? 'lock' : 'globe'} /> {view?.privacy_level === 'private' ? t('thread.private') : t('thread.public')}</p>
+    {!!view?.slow_mode_s && <p class="soft slow"><Icon name="clock" /> {t('slow.on', { time: left(view.slow_mode_s * 1000) })}</p>}
     <p class="error" role="alert">{error}</p>
     {changing && <Form submit={t('save')} run={async (d) => {
       await patch({ name: d.name!.trim(), topic: d.topic!.trim(), icon: d.icon!.trim() })
+      if (Number(d.slow) !== (view?.slow_mode_s ?? 0)) await patch({ slow_mode_s: Number(d.slow) })
       setChanging(false)
     }}>
       <label>{t('new.name')}<input name="name" defaultValue={view?.name ?? ''} maxLength={128} /></label>
       <label>{t('thread.topic')}<input name="topic" defaultValue={view?.topic ?? ''} maxLength={250} /></label>
       <label>{t('new.icon')}<input name="icon" class="short" defaultValue={view?.icon ?? ''} maxLength={16} /></label>
+      <label>{t('slow')}<select name="slow">{[...new Set([0, 10, 60, 300, 3600, view?.slow_mode_s ?? 0])].map((s) => <option value={s} selected={s === (view?.slow_mode_s ?? 0)}>{s ? left(s * 1000) : t('slow.off')}</option>)}</select><small class="soft">{t('slow.hint')}</small></label>
     </Form>}
     {level !== undefined && <label>{t('level')}<select value={level} onChange={(e) => {
       const to = e.currentTarget.value

@@ -45,6 +45,7 @@ export function Inbox({ home }: { home: Home }) {
       <ul class="list cards inbox">{list?.map((i) => <Entry key={i.notification_id} home={home} item={i} />)}</ul>
       {list?.length === 0 && <p class="soft">{t('inbox.none')}</p>}
       {next && <p class="center"><button type="button" class="link" onClick={() => look(next)}>{t('more')}</button></p>}
+      <Week home={home} />
       <Preferences home={home} />
     </div>
   </>
@@ -66,6 +67,19 @@ function Entry({ home, item: i }: { home: Home; item: Item }) {
   </>
   const read = () => void home.client.request('POST', '/v1/notifications/{id}/read', { params: { id: i.notification_id } }).then(home.countInbox, () => {})
   return <li>{to ? <a class="item" href={to} onClick={read}>{text}</a> : <div class="item">{text}</div>}</li>
+}
+
+/** The weekly digest: how much of what there was. */
+function Week({ home }: { home: Home }) {
+  const [week, setWeek] = useState<rest.NotificationsDigest>()
+  const [error, setError] = useState('')
+  const look = () => home.client.request('GET', '/v1/notifications/weekly-digest').then(({ body }) => setWeek(body), (e) => setError(explain(e)))
+  return <details class="week" onToggle={(e) => { if (e.currentTarget.open) void look() }}>
+    <summary>{t('week')}</summary>
+    <p class="error" role="alert">{error}</p>
+    {week?.events.length === 0 && <p class="soft">{t('inbox.none')}</p>}
+    <ul class="events">{week?.events.map(({ count, newest: n }) => <li key={n.notification_id}>{count} × {known('inbox.' + n.kind) ? t(('inbox.' + n.kind) as Key) : n.kind} {n.title && <span class="soft" dir="auto">{clean(n.title)}</span>}</li>)}</ul>
+  </details>
 }
 
 function Preferences({ home }: { home: Home }) {

@@ -8,6 +8,7 @@ import { explain, Form, Icon, Name, Text } from './ui.tsx'
 
 export const grounds = ['harassment', 'hate', 'violence', 'illegal', 'misinformation', 'spam', 'child_safety', 'other'] as const
 type Ground = typeof grounds[number]
+const severities = ['low', 'medium', 'high'] as const
 const actions = ['publish_now', 'publish_with_warning', 'hold_for_review', 'block'] as const
 
 /** The text of a word of the server, or the word itself. */
@@ -33,6 +34,7 @@ export function Review({ home, id }: { home: Home; id: string }) {
   useModel(home)
   const [opened, setOpened] = useState<rest.ModerationOpenedView>()
   const [error, setError] = useState('')
+  const [action, setAction] = useState<typeof actions[number]>('publish_now')
   const params = { content_id: id }
   const open = () => home.client.request<rest.ModerationOpenedView>('POST', '/v1/moderations/{content_id}/open', { params, body: {} })
     .then(({ body }) => setOpened(body), (e) => setError(explain(e)))
@@ -53,14 +55,24 @@ export function Review({ home, id }: { home: Home; id: string }) {
         {opened.reports.length > 0 && <><h2>{t('review.reports', { n: opened.reports.length })}</h2><ul class="events">{opened.reports.map((r) => <li key={r.at_ms}>{word('ground.' + r.reason)} <time class="soft">{dateTime(r.at_ms)}</time>
           {r.text && <blockquote dir="auto">{r.text}</blockquote>}</li>)}</ul></>}
         {(c.decisions ?? []).length > 0 && <><h2>{t('review.decisions')}</h2><ul class="events">{c.decisions!.map((d) => <li key={d.seq}>{word('review.' + d.moderation_status)} {d.reason_code && word('ground.' + d.reason_code)} <time class="soft">{dateTime(d.decided_at_ms)}</time>
-          {d.appeal && <blockquote dir="auto">{d.appeal}</blockquote>}</li>)}</ul></>}
+          {d.grounds?.violations?.map((x) => <span class="soft"> · {word('ground.' + x.category)}: {word('severity.' + x.severity)}</span>)}
+          {d.grounds?.reasoning && <blockquote dir="auto">{d.grounds.reasoning}</blockquote>}{d.appeal && <blockquote dir="auto">{d.appeal}</blockquote>}</li>)}</ul></>}
         <Form submit={t('review.decide')} run={async (d) => {
-          await home.client.request<unknown>('POST', '/v1/moderations', { body: { content_id: id, moderation_action: d.action as 'block', ...(d.reason ? { reason_code: d.reason as Ground } : {}) } })
+          const body: rest.ModerationDecision = { content_id: id, moderation_action: d.action as 'block' }
+          if (d.reason) body.reason_code = d.reason as Ground
+          if (d.reason && d.severity) body.violations = [{ category: d.reason, severity: d.severity }]
+          if (d.note!.trim()) body.reasoning = d.note!.trim()
+          if (d.action === 'hold_for_review') Object.assign(body, { hold_duration_minutes: Number(d.minutes), auto_release_if_no_action: d.ends === 'on' })
+          await home.client.request<unknown>('POST', '/v1/moderations', { body })
           await open()
           home.countInbox()
         }}>
-          <fieldset class="choice"><legend>{t('review.decision')}</legend>{actions.map((a, i) => <label key={a}><input type="radio" name="action" value={a} defaultChecked={i === 0} /> {t(`action.${a}`)}</label>)}</fieldset>
+          <fieldset class="choice"><legend>{t('review.decision')}</legend>{actions.map((a) => <label key={a}><input type="radio" name="action" value={a} checked={a === action} onChange={() => setAction(a)} /> {t(`action.${a}`)}</label>)}</fieldset>
+          {action === 'hold_for_review' && <><label>{t('review.minutes')}<input name="minutes" type="number" min={1} max={10080} defaultValue="15" required class="short" /></label>
+            <div class="choice"><label><input type="checkbox" name="ends" /> {t('review.ends')}</label></div></>}
           <Grounds optional />
+          <label>{t('severity')}<select name="severity"><option value="">–</option>{severities.map((s) => <option value={s}>{t(`severity.${s}`)}</option>)}</select></label>
+          <label>{t('review.note')}<textarea name="note" rows={2} maxLength={2000} /><small class="soft">{t('review.note.hint')}</small></label>
         </Form>
       </>}
     </div>

@@ -33,12 +33,14 @@ export function Search({ home, query }: { home: Home; query: string }) {
       </Form>
       <p class="error" role="alert">{error}</p>
       <ul class="list cards found">
-        {names.map((n) => <li key={n.id}><a class="item" href={'#/t/' + n.id}><Avatar name={n.snippet.text} id={n.id} /><strong class="item-text clip"><Marked of={n.snippet} /></strong></a></li>)}
+        {names.map((n) => <li key={n.id}><a class="item" href={n.kind === 'group' ? undefined : (n.kind === 'case' ? '#/c/' : '#/t/') + n.id}><Avatar name={n.snippet.text} id={n.id} />
+          <span class="item-text"><strong class="clip"><Marked of={n.snippet} /></strong>{n.kind !== 'thread' && <span class="soft">{t(n.kind === 'case' ? 'search.case' : 'search.group')}</span>}</span></a></li>)}
         {items.map((m) => <li key={m.message_id + m.seq}><a class="item" href={`#/t/${m.thread_id}/${m.message_id}`}>
           <Avatar name={m.sent_by ?? m.author.name} id={m.author.user_id} />
           <span class="item-text"><span class="item-line"><strong class="clip"><Name>{m.sent_by ?? m.author.name}</Name></strong>
             <span class="soft clip"><Name>{titleOf(home.room(m.thread_id))}</Name></span><time class="soft" dateTime={m.at}>{dayOrTime(m.sent_at_ms ?? Date.parse(m.at))}</time></span>
-          <span class="soft" dir="auto"><Marked of={m.snippet} /></span></span></a></li>)}
+          <span class="soft" dir="auto"><Marked of={m.snippet} /></span>
+          {m.file_names?.map((f) => <span class="soft clip" dir="auto"><Icon name="clip" /> <Marked of={f} /></span>)}</span></a></li>)}
       </ul>
       {found && items.length + names.length === 0 && !next && <p class="soft" role="status">{t('search.none')}</p>}
       {next && <p class="center"><button type="button" class="link" onClick={() => look(next)}>{t('more')}</button></p>}

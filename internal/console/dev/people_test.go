@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	browserpkg "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/serviceworker"
@@ -183,6 +184,14 @@ func settings(t *testing.T, in context.Context, v village) {
 	p.click(`.drawer button[aria-pressed=false]`)
 	p.await("that it is muted", `document.querySelector('.drawer button[aria-pressed=true]')?.innerText.includes('Unmute')`)
 	p.clean("muted")
+	p.click(`.drawer .buttons button:not([aria-pressed]):not(.danger)`)
+	p.await("the form", `!!document.querySelector('.drawer select[name=slow]')`)
+	p.eval(`document.querySelector('.drawer select[name=slow]').value = '60'`, nil)
+	p.fits("the slow mode")
+	p.clean("slow mode")
+	p.shot("slow")
+	p.click(`.drawer form .primary`)
+	p.await("the slow mode", `document.querySelector('.drawer .slow')?.innerText.includes('one message every 1 min')`)
 	p.eval(`document.querySelector('dialog').close()`, nil)
 	dewi.send("POST", thread+"/messages/send", map[string]string{"body": "Sudah dibetulkan"}, nil)
 	p.eval(`location.hash = '#/'`, nil)
@@ -207,7 +216,11 @@ func concerns(t *testing.T, in context.Context, v village) {
 	p.await("that all is read", `!document.querySelector('.sidebar .item .count')`)
 	p.click(".bell")
 	p.await("the inbox", `document.querySelector('.inbox .item')?.innerText.includes('mentioned you')`)
-	p.click("details summary")
+	p.click(".week summary")
+	p.await("the week", `document.querySelector('.week li')?.innerText.startsWith('1 × mentioned you')`)
+	p.fits("the week")
+	p.clean("week")
+	p.click("details:not(.week) summary")
 	p.await("settings", `document.querySelectorAll('details input[type=checkbox]').length > 2`)
 	p.fits("the inbox")
 	p.clean("inbox")
@@ -299,17 +312,40 @@ func moderation(t *testing.T, in context.Context, v village) {
 		p.fits("the review")
 		p.clean("review")
 		p.click(`.review input[value=` + action + `]`)
+		if action == "hold_for_review" {
+			p.await("the duration", `!!document.querySelector('.review input[name=minutes]')`)
+			p.eval(`document.querySelector('.review input[name=minutes]').value = '90'`, nil)
+			p.click(`.review input[name=ends]`)
+		}
 		p.eval(`document.querySelector('.review select').value = 'spam'`, nil)
+		p.eval(`document.querySelector('.review select[name=severity]').value = 'low'`, nil)
+		p.do(chromedp.SendKeys(".review textarea", "Bukan tempat "+action, chromedp.ByQuery))
+		p.fits("the form")
+		p.clean("decision")
+		p.shot("decision")
 		p.click(`.review form .primary`)
-		p.await("the decision", `!document.querySelector('.review form [aria-disabled=true]') && [...document.querySelectorAll('.review .events li')].some(e => /^(Rejected|Published)/.test(e.innerText))`)
+		p.await("the note", `[...document.querySelectorAll('.review .events li')].some(e => e.innerText.includes('Spam: Low') && e.innerText.includes('Bukan tempat `+action+`'))`)
+		p.await("the decision", `!document.querySelector('.review form [aria-disabled=true]') && [...document.querySelectorAll('.review .events li')].some(e => /^(Rejected|Published|Under review)/.test(e.innerText))`)
 		p.eval(`location.hash = '#/'`, nil)
 	}
 	p.await("the reader", `fetch('/v1/moderations/review-queue', { headers: { authorization: 'Bearer ' + JSON.parse(localStorage['gotong.login']).access } }).then(r => r.json()).then(l => l.length === 1)`)
+	decide("hold_for_review")
+	var held struct {
+		Status  string `json:"moderation_status"`
+		Expires int64  `json:"hold_expires_at_ms"`
+		Decided int64  `json:"decided_at_ms"`
+		Release bool   `json:"auto_release_if_no_action"`
+	}
+	queue := []any{&held}
+	gita.send("GET", "/v1/moderations/review-queue", nil, &queue)
+	if held.Status != "under_review" || held.Expires-held.Decided != (90*time.Minute).Milliseconds() || !held.Release {
+		t.Errorf("the hold is %+v", held)
+	}
 	decide("block")
 	member.await("that it is rejected", `document.querySelector('li[data-row] .text')?.innerText === 'Held for review'`)
 	author := open(t, in, view{width: 360, height: 740, scale: 1, phone: true, language: "en-GB"})
 	author.signIn(v.address, hadi)
-	author.await("that they know", `document.querySelector('.bell .count span')?.innerText === '1'`)
+	author.await("that they know", `document.querySelector('.bell .count span')?.innerText === '2'`)
 	author.enterThread(thread)
 	menu(author, "Appeal")
 	author.await("the form", `!!document.querySelector('dialog textarea')`)
@@ -370,5 +406,13 @@ func attached(t *testing.T, in context.Context, v village) {
 		return (await fetch(url)).text() })()`, &text)
 	if len(text) != 6000 {
 		t.Errorf("the document has %d bytes", len(text))
+	}
+	other.await("the index", `fetch('/v1/search?query=has:file%20iuran', { headers: { authorization: 'Bearer ' + JSON.parse(localStorage['gotong.login']).access } }).then(r => r.json()).then(f => f.items.length === 1)`)
+	for name, of := range map[string]*tab{"phone": p, "desktop": other} {
+		of.eval(`document.querySelector('dialog')?.close(); location.hash = '#/search/has%3Afile%20iuran'`, nil)
+		of.await("the file", `document.querySelector('.found .item mark')?.innerText === 'iuran' && document.querySelector('.found').innerText.includes('iuran.txt')`)
+		of.fits("found files")
+		of.clean("found files")
+		of.shot("found-" + name)
 	}
 }
