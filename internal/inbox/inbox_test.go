@@ -16,7 +16,6 @@ import (
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/inbox"
 	"gotong.dev/gotong/internal/store"
-	"gotong.dev/gotong/internal/store/memory"
 )
 
 // all returns everything that a user's inbox shows, as text.
@@ -393,7 +392,7 @@ func TestFarTimesSelectLikeNearOnes(t *testing.T) {
 
 // counting counts the reads that name ranges.
 type counting struct {
-	*memory.Store
+	store.Whole
 	ranges *int
 }
 
@@ -401,7 +400,7 @@ func (c counting) Load(ctx context.Context, need store.Need) (store.Snapshot, er
 	if len(need.Ranges) > 1 {
 		*c.ranges++
 	}
-	return c.Store.Load(ctx, need)
+	return c.Whole.Load(ctx, need)
 }
 
 // TestAShortPageOfMuchThatIsHidden takes few reads of the lists.

@@ -522,26 +522,41 @@ func TestInboxAgreesWithAModel(t *testing.T) {
 		t.Run(fmt.Sprint(narrow), func(t *testing.T) {
 			defer inbox.SetNarrow(narrow)()
 			for seed := range uint64(histories) {
-				m := &model{
-					world: newWorld(t), rand: rand.New(rand.NewPCG(seed, 1)), step: 1, items: map[string][]*item{},
-					spans: map[gotong.Stream]map[string][][2]int{
-						rt: {"ani": {{1, 0}}}, own: {"ani": {{1, 0}}}, dm: {},
-					},
-					blocks: map[string]map[string]bool{}, levels: map[string]map[gotong.Stream]user.Level{},
-					mutes: map[string]map[gotong.Stream]bool{}, off: map[string]map[inbox.Kind]bool{},
-					invited: map[string]int{}, marks: map[string]map[gotong.Partition]int{}, log: []string{fmt.Sprint("seed ", seed)},
-				}
-				for _, a := range all {
-					id := a.UserID
-					m.blocks[id], m.levels[id], m.mutes[id] = map[string]bool{}, map[gotong.Stream]user.Level{}, map[gotong.Stream]bool{}
-					m.off[id], m.marks[id] = map[inbox.Kind]bool{}, map[gotong.Partition]int{}
-				}
-				for range steps {
-					m.move()
-					m.compare()
-				}
-				m.rebuilt()
+				history(newWorld(t), seed, steps)
 			}
 		})
 	}
+}
+
+// TestInboxAgreesWithAModelOnSQLite: two histories, the second with wide streams.
+func TestInboxAgreesWithAModelOnSQLite(t *testing.T) {
+	for seed, narrow := range []int{200, 2} {
+		t.Run(fmt.Sprint(narrow), func(t *testing.T) {
+			defer inbox.SetNarrow(narrow)()
+			history(newWorldOn(t, onSQLite(t)), uint64(seed), 40)
+		})
+	}
+}
+
+// history compares a world with the model after each of many steps.
+func history(w *world, seed uint64, steps int) {
+	m := &model{
+		world: w, rand: rand.New(rand.NewPCG(seed, 1)), step: 1, items: map[string][]*item{},
+		spans: map[gotong.Stream]map[string][][2]int{
+			rt: {"ani": {{1, 0}}}, own: {"ani": {{1, 0}}}, dm: {},
+		},
+		blocks: map[string]map[string]bool{}, levels: map[string]map[gotong.Stream]user.Level{},
+		mutes: map[string]map[gotong.Stream]bool{}, off: map[string]map[inbox.Kind]bool{},
+		invited: map[string]int{}, marks: map[string]map[gotong.Partition]int{}, log: []string{fmt.Sprint("seed ", seed)},
+	}
+	for _, a := range all {
+		id := a.UserID
+		m.blocks[id], m.levels[id], m.mutes[id] = map[string]bool{}, map[gotong.Stream]user.Level{}, map[gotong.Stream]bool{}
+		m.off[id], m.marks[id] = map[inbox.Kind]bool{}, map[gotong.Partition]int{}
+	}
+	for range steps {
+		m.move()
+		m.compare()
+	}
+	m.rebuilt()
 }

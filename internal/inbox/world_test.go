@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
+	"gotong.dev/gotong/internal/store/sqlite"
 	"gotong.dev/gotong/internal/view"
 )
 
@@ -41,7 +43,7 @@ var (
 type world struct {
 	testing.TB
 	clock   *clocktest.Clock
-	store   *memory.Store
+	store   store.Whole
 	codec   *store.Codec
 	reader  reader.Reader
 	run     *reader.Runner
@@ -53,14 +55,29 @@ type world struct {
 
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
+	return newWorldOn(tb, func(now func() gotong.Instant, _ []string) (store.Whole, error) {
+		return memory.New("k3f9", memory.Options{Now: now}), nil
+	})
+}
+
+// onSQLite opens a store of the test's own.
+func onSQLite(tb testing.TB) func(now func() gotong.Instant, collections []string) (store.Whole, error) {
+	return func(now func() gotong.Instant, collections []string) (store.Whole, error) {
+		return sqlite.Open(tb.Context(), filepath.Join(tb.TempDir(), "inbox.db"), sqlite.Options{Collections: collections, Now: now})
+	}
+}
+
+func newWorldOn(tb testing.TB, open func(now func() gotong.Instant, collections []string) (store.Whole, error)) *world {
+	tb.Helper()
 	w := &world{TB: tb, clock: clocktest.Stopped(1_795_968_000_000_000), changed: map[string]bool{}}
-	w.store = memory.New("k3f9", memory.Options{Now: w.clock.Now})
 	kinds := []gotong.Kind{user.Kind(), group.Kind()}
 	kinds = append(kinds, cases.Rules{Lenders: gotong.LendersOf(kinds), Tracks: cases.BuiltIn()}.Kind()) //nolint:gocritic // the next lists this one
 	kinds = append(kinds, thread.Rules{Lenders: gotong.LendersOf(kinds), Claim: user.NameClaim}.Kind())
 	w.codec = store.NewCodec(kinds)
 	w.reader = inbox.Reader(kinds)
 	var err error
+	w.store, err = open(w.clock.Now, append(store.Collections(kinds), w.reader.Collections...))
+	w.check(err)
 	w.run, err = reader.New(reader.Options{
 		Store: w.store, Clock: w.clock, Log: slog.New(slog.DiscardHandler),
 		Observer: reader.Observer{Advanced: func(changes []store.Change) {
