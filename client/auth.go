@@ -82,7 +82,8 @@ func (c *Client) SetName(ctx context.Context, name string, opts ...CallOption) (
 // SetPassword changes the password of the user of the Client's token; it needs the
 // present one. The user's other logins end.
 func (c *Client) SetPassword(ctx context.Context, current, pass string, opts ...CallOption) error {
-	return c.do(ctx, op{method: http.MethodPut, path: "/v1/auth/me/password", body: fields{"current": current, "pass": pass}, opts: opts}, nil)
+	body := fields{"current": current, "pass": pass}
+	return c.do(ctx, op{method: http.MethodPut, path: "/v1/auth/me/password", body: body, opts: opts}, nil)
 }
 
 // SetEmail changes the e-mail address of the user of the Client's token; it needs the
@@ -100,7 +101,8 @@ func (c *Client) DeleteAccount(ctx context.Context, pass string, opts ...CallOpt
 // ResetPassword sets a password with a reset token, which works once. All logins of the
 // account end.
 func (c *Client) ResetPassword(ctx context.Context, token, pass string, opts ...CallOption) error {
-	return c.do(ctx, op{method: http.MethodPost, path: "/v1/auth/reset", body: fields{"token": token, "pass": pass}, open: true, opts: opts}, nil)
+	body := fields{"token": token, "pass": pass}
+	return c.do(ctx, op{method: http.MethodPost, path: "/v1/auth/reset", body: body, open: true, opts: opts}, nil)
 }
 
 // Login is one of a user's logins.

@@ -154,7 +154,8 @@ func (c *adminResetCmd) Run(ctx context.Context, std *stdio) error {
 	}
 	_, err = fmt.Fprintf(std.out, "%s\n", made.Link)
 	if err == nil {
-		_, err = fmt.Fprintf(std.err, "It sets the password of %s once, until %s.\n", made.UserID, made.Expires.Time().Local().Format(time.DateTime))
+		until := made.Expires.Time().Local().Format(time.DateTime)
+		_, err = fmt.Fprintf(std.err, "It sets the password of %s once, until %s.\n", made.UserID, until)
 	}
 	return err
 }

@@ -42,5 +42,6 @@ func (c *inboxCmd) Run(ctx context.Context, std *stdio) error {
 }
 
 func (c *inboxCmd) print(std *stdio, zone *time.Location, n client.Notification) error {
-	return printLine(std, c.JSON, n, stamp(zone, n.CreatedAtMS), n.Kind, n.Decision, cmp.Or(n.Title, string(n.Stream)), n.Actor.Name, n.Body)
+	at, title := stamp(zone, n.CreatedAtMS), cmp.Or(n.Title, string(n.Stream))
+	return printLine(std, c.JSON, n, at, n.Kind, n.Decision, title, n.Actor.Name, n.Body)
 }

@@ -162,7 +162,8 @@ func (c *moderationOpenCmd) Run(ctx context.Context, std *stdio) error {
 	}
 	for _, m := range o.Messages {
 		for _, r := range m.Revisions {
-			if err := printLine(std, false, nil, stamp(zone, r.AtMS), m.AuthorID, "revision "+strconv.FormatUint(r.Revision, 10), r.Body); err != nil {
+			revision := "revision " + strconv.FormatUint(r.Revision, 10)
+			if err := printLine(std, false, nil, stamp(zone, r.AtMS), m.AuthorID, revision, r.Body); err != nil {
 				return err
 			}
 		}
@@ -191,7 +192,9 @@ type moderationDecideCmd struct {
 }
 
 func (c *moderationDecideCmd) Run(ctx context.Context, std *stdio) error {
-	action := map[string]string{"publish": "publish_now", "warn": "publish_with_warning", "hold": "hold_for_review", "reject": "block"}[c.Action]
+	action := map[string]string{
+		"publish": "publish_now", "warn": "publish_with_warning", "hold": "hold_for_review", "reject": "block",
+	}[c.Action]
 	if action != "hold_for_review" && (c.Minutes != 0 || c.Auto) {
 		return misuse("gotong moderation decide --help", "%s", "--minutes and --auto are for hold")
 	}

@@ -62,6 +62,7 @@ func newWorld(tb testing.TB) *world {
 
 // onSQLite opens a store of the test's own.
 func onSQLite(tb testing.TB) func(now func() gotong.Instant, collections []string) (store.Whole, error) {
+	tb.Helper()
 	return func(now func() gotong.Instant, collections []string) (store.Whole, error) {
 		return sqlite.Open(tb.Context(), filepath.Join(tb.TempDir(), "inbox.db"), sqlite.Options{Collections: collections, Now: now})
 	}

@@ -244,6 +244,7 @@ func concerns(t *testing.T, in context.Context, v village) {
 	p.clean("counts")
 	p.click(`.sidebar a[href="#/search"]`)
 	p.await("the form", `!!document.querySelector('input[type=search]')`)
+	p.await("the index", `fetch('/v1/search?query=pompa', { headers: { authorization: 'Bearer ' + JSON.parse(localStorage['gotong.login']).access } }).then(r => r.json()).then(f => f.items.length > 0)`)
 	p.do(chromedp.SendKeys("input[type=search]", "pompa\r", chromedp.ByQuery))
 	p.await("what was found", `document.querySelector('.found mark')?.innerText.toLowerCase().includes('pompa') && document.querySelector('.found').innerText.includes('Banjir')`)
 	p.fits("search")
