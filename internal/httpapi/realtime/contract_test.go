@@ -273,9 +273,18 @@ func everyUserEvent(t *testing.T, w *world) {
 	run(user.CmdBlock, user.Block{UserID: "bob"})
 	run(user.CmdUnblock, user.Unblock{UserID: "bob"})
 	run(user.CmdPrefer, user.Prefer{Kinds: map[string]bool{"reply": false}, Threads: map[string]user.Level{"t": user.Nothing}})
+	run(user.CmdAmend, user.Amend{Event: user.EvPasswordChanged, Seq: 10})
+	run(user.CmdAmend, user.Amend{Event: user.EvEmailChanged, Seq: 11})
 	a := w.poll(s.ID(), "?wait=0&cursor=start&stream="+string(s))
-	if got := a.seqs(s); !slices.Equal(got, []uint64{1, 2, 3, 4, 5, 6, 7, 8, 9}) {
+	if got := a.seqs(s); !slices.Equal(got, []uint64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}) {
 		t.Errorf("got %v", got)
+	}
+	actor = gotong.Actor{UserID: "system", Role: gotong.RoleSystem}
+	run(user.CmdSetRole, user.SetRole{Role: gotong.RoleUser})
+	actor = gotong.Actor{UserID: "r", Role: gotong.RoleUser}
+	run(user.CmdAmend, user.Amend{Event: user.EvDeleted, Seq: 13})
+	if got := w.poll("boss", "?wait=0&cursor=start&stream="+string(s)).seqs(s); !slices.Contains(got, 13) || slices.Contains(got, 7) {
+		t.Errorf("an admin got %v", got)
 	}
 }
 

@@ -2218,6 +2218,21 @@ export type EventUserUserBlocked = {
   type: "user.blocked"
 }
 
+export type EventUserUserDeleted = {
+  actor: Actor
+  at: Instant
+  chain: Chain
+  /** Of the command. */
+  correlation_id: string
+  data: Record<string, unknown>
+  id: EventId
+  /** Of the command. */
+  request_id: string
+  /** 1, 2, 3 … within the stream. */
+  seq: number
+  type: "user.deleted"
+}
+
 export type EventUserUserDisabled = {
   actor: Actor
   at: Instant
@@ -2238,6 +2253,21 @@ export type EventUserUserDisabled = {
   type: "user.disabled"
 }
 
+export type EventUserUserEmailChanged = {
+  actor: Actor
+  at: Instant
+  chain: Chain
+  /** Of the command. */
+  correlation_id: string
+  data: Record<string, unknown>
+  id: EventId
+  /** Of the command. */
+  request_id: string
+  /** 1, 2, 3 … within the stream. */
+  seq: number
+  type: "user.email_changed"
+}
+
 export type EventUserUserEnabled = {
   actor: Actor
   at: Instant
@@ -2256,6 +2286,21 @@ export type EventUserUserEnabled = {
   /** 1, 2, 3 … within the stream. */
   seq: number
   type: "user.enabled"
+}
+
+export type EventUserUserPasswordChanged = {
+  actor: Actor
+  at: Instant
+  chain: Chain
+  /** Of the command. */
+  correlation_id: string
+  data: Record<string, unknown>
+  id: EventId
+  /** Of the command. */
+  request_id: string
+  /** 1, 2, 3 … within the stream. */
+  seq: number
+  type: "user.password_changed"
 }
 
 export type EventUserUserPreferred = {
@@ -2538,7 +2583,7 @@ export type EventsThread = {
 }
 
 export type EventsUser = {
-  events: Array<EventUserUserRegistered | EventUserUserRoleChanged | EventUserUserDisabled | EventUserUserEnabled | EventUserUserWebhookFailing | EventUserUserBlocked | EventUserUserUnblocked | EventUserUserPreferred | EventUserContentErased>
+  events: Array<EventUserUserRegistered | EventUserUserRoleChanged | EventUserUserDisabled | EventUserUserEnabled | EventUserUserPasswordChanged | EventUserUserEmailChanged | EventUserUserDeleted | EventUserUserWebhookFailing | EventUserUserBlocked | EventUserUserUnblocked | EventUserUserPreferred | EventUserContentErased>
   /** The cursor before. */
   from: number
   op: "events"
