@@ -11,9 +11,8 @@
 // Pushes are notices, not delivery: a push service may drop them. If a node crashes
 // while it sends, the push is sent again and replaces the first one.
 //
-// After a read mark, the node that set it sends the withdrawal, once. If that node
-// crashes first or the push service does not accept it, the next push of the thread
-// corrects the count.
+// After a read mark, the node that set it sends the withdrawal, and tries again as for a
+// push. If that node crashes first, the next push of the thread corrects the count.
 package push
 
 import (
@@ -138,6 +137,8 @@ type Pusher struct {
 
 	mu     sync.Mutex
 	paused map[string]gotong.Instant // hosts that do not respond, and until when nothing is sent to them
+	hosts  map[string]chan struct{}  // requests at once to a host
+	later  map[marked]gotong.Instant // withdrawals that failed, and when they are tried again
 }
 
 type marked struct {
@@ -149,7 +150,7 @@ type marked struct {
 func New(opt Options) *Pusher {
 	return &Pusher{
 		Options: opt, client: opt.Guard.Client(), slots: make(chan struct{}, inFlight), marks: make(chan marked, maxMarks),
-		paused: map[string]gotong.Instant{},
+		paused: map[string]gotong.Instant{}, hosts: map[string]chan struct{}{}, later: map[marked]gotong.Instant{},
 	}
 }
 
@@ -186,22 +187,45 @@ func (p *Pusher) Marked(userID string, stream gotong.Stream) {
 func (p *Pusher) Run(ctx context.Context) error {
 	var group errgroup.Group
 	group.SetLimit(4)
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return group.Wait()
+		case <-again.C:
+			p.overdue()
 		case m := <-p.marks:
-			group.Go(func() error {
-				t := p.turn(m.stream)
-				reg, err := store.ReadRegister(ctx, p.Store, stateKey(m.stream, m.userID))
-				if err == nil && reg.Version > 0 { // they were sent something
-					err = t.users(ctx, []string{m.userID})
-				}
-				if err != nil && ctx.Err() == nil {
-					p.Log.WarnContext(ctx, "a push that was read could not be withdrawn", "cause", err)
-				}
-				return nil
-			})
+			group.Go(func() error { p.withdraw(ctx, m); return nil })
+		}
+	}
+}
+
+func (p *Pusher) withdraw(ctx context.Context, m marked) {
+	t := p.turn(m.stream)
+	reg, err := store.ReadRegister(ctx, p.Store, stateKey(m.stream, m.userID))
+	if err == nil && reg.Version > 0 { // they were sent something
+		err = t.users(ctx, []string{m.userID})
+	}
+	if err != nil && ctx.Err() == nil {
+		p.Log.WarnContext(ctx, "a push that was read could not be withdrawn", "cause", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if delete(p.later, m); t.next > 0 && len(p.later) < maxMarks {
+		p.later[m] = t.next
+	}
+}
+
+// overdue notes again the marks whose withdrawal is tried again now.
+func (p *Pusher) overdue() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.Clock.Now()
+	for m, at := range p.later {
+		if at <= now {
+			delete(p.later, m)
+			p.Marked(m.userID, m.stream)
 		}
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -303,6 +305,68 @@ func TestFailures(t *testing.T) {
 	tablet.want(1, 2, 3, 4)
 	if list := w.subscriptions("siti"); len(list) != 1 || list[0].Endpoint != tablet.url {
 		t.Errorf("left: %v", list)
+	}
+}
+
+// TestAFailedWithdrawalIsTriedAgain, when its time has come.
+func TestAFailedWithdrawalIsTriedAgain(t *testing.T) {
+	w := newWorld(t)
+	phone := w.device("siti")
+	w.say(wati, "satu")
+	w.pass(delay)
+	phone.want(1)
+	w.mark("siti", 1, "")
+	phone.status = http.StatusServiceUnavailable
+	w.pusher.Marked("siti", talk)
+	w.pusher.Second(t.Context())
+	phone.want(1)
+	phone.status = 0
+	w.pusher.Second(t.Context()) // too early
+	w.clock.Pass(time.Minute)
+	w.pusher.Second(t.Context())
+	phone.want(1, 0)
+	if n := len(phone.sent); n != 3 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// TestASlowHostLeavesSlots: requests to one host are bounded, and others go on meanwhile.
+func TestASlowHostLeavesSlots(t *testing.T) {
+	w := newWorld(t)
+	arrived, release := make(chan struct{}, 100), make(chan struct{})
+	var now, most atomic.Int32
+	slow := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		most.Store(max(most.Load(), now.Add(1)))
+		arrived <- struct{}{}
+		<-release
+		now.Add(-1)
+		rw.WriteHeader(http.StatusCreated)
+	}))
+	defer slow.Close()
+	phone := w.device("siti")
+	for i := range 2 * push.PerHost {
+		d := &device{world: w, user: fmt.Sprint("u", i), key: phone.key, auth: phone.auth, url: fmt.Sprint(slow.URL, "/", i)}
+		w.do(wati, talk, thread.CmdAdd, thread.Add{UserID: d.user})
+		d.subscribe(d.user+"-1", false)
+	}
+	w.turn()
+	w.say(wati, "satu")
+	w.clock.Pass(delay)
+	served := make(chan struct{})
+	phone.during = func() { close(served) }
+	done := make(chan error, 1)
+	go func() {
+		_, err := w.pusher.Handler().Run(t.Context(), store.Job{Queue: "push", ID: string(talk)})
+		done <- err
+	}()
+	<-served
+	for range push.PerHost {
+		<-arrived
+	}
+	close(release)
+	w.check(<-done)
+	if n := most.Load(); n != push.PerHost {
+		t.Errorf("%d requests at once to one host", n)
 	}
 }
 

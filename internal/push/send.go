@@ -22,6 +22,7 @@ import (
 
 const (
 	inFlight  = 32 // requests of a node at once
+	perHost   = 16 // of them to one host: a slow one leaves slots to the others
 	timeout   = 10 * time.Second
 	padding   = 512 // bytes to whose multiple a text is padded
 	maxTries  = 6
@@ -95,11 +96,13 @@ func (p *Pusher) attempt(ctx context.Context, s *Subscription, text Payload, hea
 	if err != nil {
 		return rejected, 0
 	}
-	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-	case <-ctx.Done():
-		return failed, 0
+	for _, slots := range []chan struct{}{p.slotsOf(u.Host), p.slots} {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+		case <-ctx.Done():
+			return failed, 0
+		}
 	}
 	if p.isPaused(u.Host) {
 		return failed, 0
@@ -157,6 +160,22 @@ func (p *Pusher) request(ctx context.Context, s *Subscription, u *url.URL, text 
 	token, err := p.Keys.header(u, p.Clock.Now())
 	r.Header.Set("Authorization", token)
 	return r, err
+}
+
+// slotsOf returns the slots of a host. Endpoints are named by users, so not all of them
+// are kept.
+func (p *Pusher) slotsOf(host string) chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	slots, ok := p.hosts[host]
+	if !ok {
+		if len(p.hosts) >= maxHosts {
+			clear(p.hosts)
+		}
+		slots = make(chan struct{}, perHost)
+		p.hosts[host] = slots
+	}
+	return slots
 }
 
 func (p *Pusher) isPaused(host string) bool {
