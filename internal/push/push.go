@@ -367,8 +367,7 @@ func (t *turn) some(ctx context.Context, list []*user) error {
 	if err != nil {
 		return err
 	}
-	var group errgroup.Group
-	group.SetLimit(inFlight)
+	var group errgroup.Group // of at most a batch: users whose host is slow hold up no others
 	for i, u := range list {
 		group.Go(func() error {
 			if err := u.read(snap, snap.Grants[i]); err != nil {
