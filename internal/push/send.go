@@ -96,13 +96,10 @@ func (p *Pusher) attempt(ctx context.Context, s *Subscription, text Payload, hea
 	if err != nil {
 		return rejected, 0
 	}
-	for _, slots := range []chan struct{}{p.slotsOf(u.Host), p.slots} {
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-		case <-ctx.Done():
-			return failed, 0
-		}
+	free, ok := p.takeSlots(ctx, u.Host)
+	defer free()
+	if !ok {
+		return failed, 0
 	}
 	if p.isPaused(u.Host) {
 		return failed, 0
@@ -160,6 +157,23 @@ func (p *Pusher) request(ctx context.Context, s *Subscription, u *url.URL, text 
 	token, err := p.Keys.header(u, p.Clock.Now())
 	r.Header.Set("Authorization", token)
 	return r, err
+}
+
+// takeSlots waits for a slot of the host and one of all, and reports whether it got both
+// before ctx ended. free gives back what it got.
+func (p *Pusher) takeSlots(ctx context.Context, host string) (free func(), ok bool) {
+	of := p.slotsOf(host)
+	select {
+	case of <- struct{}{}:
+	case <-ctx.Done():
+		return func() {}, false
+	}
+	select {
+	case p.slots <- struct{}{}:
+		return func() { <-p.slots; <-of }, true
+	case <-ctx.Done():
+		return func() { <-of }, false
+	}
 }
 
 // slotsOf returns the slots of a host. Endpoints are named by users, so not all of them
