@@ -36,7 +36,7 @@ func (r importReport) text() string {
 		{"deleted messages, left out", read.Deletions},
 		{"replies", read.Replies},
 		{"pinned messages", read.Pins},
-		{"edited messages, of which the last text is taken", read.Edited},
+		{"edited messages, whose last text is taken", read.Edited},
 		{"reactions, listed under their messages", read.Reactions},
 		{"attached files, named in the text and left out", read.Files},
 		{"files beside the chat, left out", len(r.Survey.LeftOut)},

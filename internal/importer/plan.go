@@ -52,12 +52,12 @@ type Summary struct {
 	Leaves         int            `json:"leaves"`
 	Renames        int            `json:"renames"`
 	Notices        int            `json:"notices"`   // modes, topics, settings: not imported
-	Deletions      int            `json:"deletions"` // messages of which only a mark is left: not imported
+	Deletions      int            `json:"deletions"` // messages with only a mark left: not imported
 	Retitles       int            `json:"retitles"`
 	Replies        int            `json:"replies"`
 	Pins           int            `json:"pins"`
 	Reactions      int            `json:"reactions"` // kinds of reaction on a message: listed under its text
-	Edited         int            `json:"edited"`    // messages of which the last text is imported
+	Edited         int            `json:"edited"`    // messages whose last text is imported
 	Files          int            `json:"files"`     // attached files: left out, and named in the text
 	Empty          int            `json:"empty"`     // messages without any text: not imported
 	Split          int            `json:"split"`     // texts too long for one message

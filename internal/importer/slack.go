@@ -40,7 +40,7 @@ type slackMessage struct {
 	} `json:"files"`
 }
 
-// slackUser is a person in users.json, of which only the name is kept.
+// slackUser is a person in users.json; only the name is kept.
 type slackUser struct {
 	ID      string `json:"id"`
 	Name    string `json:"name"`

@@ -73,7 +73,7 @@ func (a authors) newest() map[uint64]wording {
 	return list
 }
 
-// blocked returns the ordinals of the messages of which a block lets no mention through.
+// blocked returns the ordinals of the messages whose mentions a block stops.
 func (a authors) blocked(set user.Settings, lender gotong.Stream) map[uint64]bool {
 	list := map[uint64]bool{}
 	for _, m := range a.list {
