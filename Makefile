@@ -161,7 +161,7 @@ fuzz: install ## run each fuzz target for FUZZTIME (5s, or 30000x for a count)
 		targets=$$($(GO) test -list '^Fuzz' $$dir | sort -u); \
 		for target in $$(grep '^Fuzz' <<<"$$targets"); do \
 			echo "fuzz $$dir $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$dir; \
 		done; \
 	done
 
