@@ -183,7 +183,7 @@ func isNick(s string) bool {
 			return false
 		}
 	}
-	return s != "" && len(s) <= 64
+	return len(s) <= 64 && isName(s) // one with invisible characters could pass for another
 }
 
 // wallIn returns the instant at which a clock in zone shows the same as t.
