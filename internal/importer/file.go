@@ -295,6 +295,8 @@ func (v *Survey) judge() error {
 			len(names), strings.Join(names, ", "))
 	case v.Confidence < Threshold && !isJSON(v.Format), v.Confidence < 0.5:
 		return reject("", "only %.0f %% of this file could be read as %s; nothing is imported", 100*v.Confidence, v.What())
+	case v.Steps == 0:
+		return reject("", "nothing of this file that could be read is a message")
 	default:
 		return nil
 	}

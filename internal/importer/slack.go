@@ -123,9 +123,11 @@ func (z slackZip) channel(name string, yield func(Entry, error) bool) bool {
 	n := 0
 	for _, file := range z.days[name] {
 		var day []slackMessage
+		more := true
 		put := func(e Entry, err error) bool {
 			e.Line, e.Chat = n, name
-			return yield(e, err)
+			more = yield(e, err)
+			return more
 		}
 		r, err := file.Open()
 		if err != nil {
@@ -144,13 +146,15 @@ func (z slackZip) channel(name string, yield func(Entry, error) bool) bool {
 			})
 		})(put)
 		_ = r.Close()
+		if !more {
+			return false
+		}
 		slices.SortStableFunc(day, func(a, b slackMessage) int {
 			return cmp.Or(cmp.Compare(len(a.TS), len(b.TS)), cmp.Compare(a.TS, b.TS))
 		})
 		for _, m := range day {
 			n++
-			more := true
-			w := walker{n: n, yield: func(e Entry, err error) bool { more = put(e, err); return more }}
+			w := walker{n: n, yield: put}
 			if z.message(&w, name, m) != nil || !more {
 				return false
 			}
