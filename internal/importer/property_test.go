@@ -151,8 +151,8 @@ func TestAReaderOfSlackStops(t *testing.T) {
 	}
 	for stop := range 4 {
 		n := 0
-		for range f.entries(Source{Format: Slack}, &evidence{}) {
-			if n++; n > stop {
+		for _, err := range f.entries(Source{Format: Slack}, &evidence{}) {
+			if n++; n > stop || err != nil {
 				break
 			}
 		}
