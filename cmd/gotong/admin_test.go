@@ -112,7 +112,7 @@ func TestFirstAdmin(t *testing.T) {
 // TestResetLink: the running server gives a link whose token sets the password once.
 func TestResetLink(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "kept")
-	server := interruptible(t, "serve", "--addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--data="+data, "--log-level=error")
+	server := interruptible(t, "serve", "--addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--data="+data, "--log-level=warn")
 	shown := server.out.await(t, "address", func(s string) bool { return strings.Contains(s, "Ctrl-C") })
 	url, admin := field(t, shown, "API"), strings.TrimPrefix(field(t, shown, "Admin"), "http://")
 	account(t, url, "wati")
@@ -147,6 +147,9 @@ func TestResetLink(t *testing.T) {
 	}
 	if code := server.stop(); code != 0 {
 		t.Fatal(server.errs.String())
+	}
+	if log := server.errs.String(); !strings.Contains(log, "reset") || strings.Contains(log, "example.org") || strings.Contains(log, token) {
+		t.Errorf("the log is %s", log)
 	}
 	if r := reset("wati"); r.code != 1 || !strings.Contains(r.err, "start it first") {
 		t.Errorf("%+v", r)

@@ -260,9 +260,13 @@ func (a *App) serveOrder(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		reply, status = Reply{Error: err.Error()}, http.StatusConflict
 	} else if slices.Contains([]string{"skip", "rebuild", "retry", "replay", "reset"}, o.Do) {
+		var account string // not as the operator named it: that may be an address
+		if reply.Reset != nil {
+			account = reply.Reset.UserID
+		}
 		a.log.WarnContext(r.Context(), "an operator gave an order",
 			"order", o.Do, "reader", o.Reader, "partition", o.Partition, "queue", o.Queue, "job", o.Job, "webhook", o.Webhook,
-			"user", o.User)
+			"user_id", account)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

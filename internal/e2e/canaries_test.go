@@ -48,8 +48,9 @@ func (c *cage) sing(user string, b bird) {
 	}
 }
 
-// silent fails if a user who may not gets a canary, or something else than 404 where
-// the path names what is private; or counts what they cannot read.
+// silent reads every path as a user who may read nothing of the birds. It fails if an
+// answer holds a canary, if a path that names something private gets another answer than
+// 404, or if a count includes what the user cannot read.
 func (c *cage) silent(user string, canaries [][]byte, birds ...bird) {
 	c.t.Helper()
 	for _, b := range birds {

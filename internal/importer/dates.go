@@ -144,8 +144,8 @@ func fullYear(s string) (int, bool) {
 	return year, year >= 1990 && year < 2200
 }
 
-// fillYears gives dates without a year the year in which the last of them is not
-// after latest, and one less wherever the months run backwards.
+// fillYears adds the year to dates that have none. The last date gets the newest year that
+// does not put it after latest. Before it, each step back over a new year takes one off.
 func fillYears(records []waRecord, latest time.Time) {
 	year, next := latest.Year(), latest
 	for i := len(records) - 1; i >= 0; i-- {
