@@ -38,8 +38,8 @@ func (s *Service) ChangePassword(ctx context.Context, o Own, next string) (err e
 	if err != nil {
 		return err
 	}
-	was, err := s.prove(ctx, o, next)
-	if err != nil {
+	was, set, err := s.prove(ctx, o, next)
+	if err != nil || set {
 		return err
 	}
 	return s.setPassword(ctx, o, was, next)
@@ -56,12 +56,9 @@ func newPassword(pass string) (string, error) {
 }
 
 // setPassword replaces the password of an account, and ends all its logins but that of
-// the request, if it has one. It does nothing if the password is in force already.
+// the request, if it has one.
 func (s *Service) setPassword(ctx context.Context, o Own, was account, pass string) error {
 	userID := o.Principal.UserID
-	if same, err := s.passwords.Check(ctx, pass, was.Hash); same || err != nil {
-		return err
-	}
 	hash, err := s.passwords.Hash(ctx, pass)
 	if err != nil {
 		return err
@@ -99,7 +96,7 @@ func (s *Service) ChangeEmail(ctx context.Context, o Own, email string) (err err
 	if text.Email.Check(&check, "email", email); check.Err() != nil {
 		return check.Err()
 	}
-	was, err := s.prove(ctx, o, "")
+	was, _, err := s.prove(ctx, o, "")
 	if err != nil {
 		return err
 	}
@@ -133,7 +130,7 @@ func (s *Service) ChangeEmail(ctx context.Context, o Own, email string) (err err
 func (s *Service) Delete(ctx context.Context, o Own) (err error) {
 	defer func() { s.attempted("delete", err) }()
 	userID := o.Principal.UserID
-	was, err := s.prove(ctx, o, "")
+	was, _, err := s.prove(ctx, o, "")
 	if err != nil {
 		return err
 	}
@@ -186,23 +183,26 @@ func (s *Service) each(ctx context.Context, collection, userID string, do func(s
 	}
 }
 
-// prove checks the caller's password; each wrong one counts as a failed sign-in. Instead
-// of it, a request that is sent again may have the new password, which is in force.
-func (s *Service) prove(ctx context.Context, o Own, next string) (a account, err error) {
+// prove checks the caller's password; each wrong one counts as a failed sign-in. A request
+// that is sent again may come with the new password: set reports that it is in force.
+func (s *Service) prove(ctx context.Context, o Own, next string) (a account, set bool, err error) {
 	if len(o.Pass) > maxTyped {
-		return a, gotong.Invalid("pass", text.Password.Says)
+		return a, false, gotong.Invalid("pass", text.Password.Says)
 	}
 	a, version, err := s.account(ctx, o.Principal.UserID)
 	if err != nil || version == 0 || o.Principal.Foreign {
-		return a, cmp.Or(err, noAccount())
+		return a, false, cmp.Or(err, noAccount())
 	}
 	counted := s.opts.Users.EmailClaim(a.Email).Name
 	if err := slowed(s.accounts.count(ctx, counted)); err != nil {
-		return a, err
+		return a, false, err
 	}
-	same, err := s.passwords.Check(ctx, text.Password.Clean(o.Pass), a.Hash)
+	pass := text.Password.Clean(o.Pass)
+	same, err := s.passwords.Check(ctx, pass, a.Hash)
+	set = same && pass == next
 	if err == nil && !same && next != "" {
-		same, err = s.passwords.Check(ctx, next, a.Hash)
+		set, err = s.passwords.Check(ctx, next, a.Hash)
+		same = set
 	}
 	switch {
 	case err != nil:
@@ -212,7 +212,7 @@ func (s *Service) prove(ctx context.Context, o Own, next string) (a account, err
 	default:
 		err = passwordWrong()
 	}
-	return a, err
+	return a, set, err
 }
 
 func passwordWrong() error { return gotong.NewError(gotong.CodeForbidden, "The password is wrong.") }

@@ -283,6 +283,14 @@ func TestAPasswordIsReset(t *testing.T) {
 	if _, err := h.in(t, "siti@example.org", newPass); err != nil {
 		t.Error(err)
 	}
+	in, err := h.in(t, "siti@example.org", newPass)
+	wantCode(t, err, "")
+	same, _, err := h.ResetToken(t.Context(), g.UserID)
+	wantCode(t, err, "")
+	wantCode(t, h.Reset(t.Context(), "p2", same, newPass, uncounted), "")
+	if h.alive(t, in) {
+		t.Error("a login goes on after a reset to the same password")
+	}
 	late, _, err := h.ResetToken(t.Context(), g.UserID)
 	wantCode(t, err, "")
 	h.pass(time.Hour)
