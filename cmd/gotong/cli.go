@@ -36,6 +36,7 @@ type cli struct {
 	ImportLog   importLogCmd   `cmd:"" name:"import-log" help:"Fill a store from a file that export wrote."`
 	Console     consoleCmd     `cmd:"" help:"Print a link to the operators' page of a running server."`
 	Gates       gatesCmd       `cmd:"" help:"Try whether a SurrealDB is fit for use: go or no-go."`
+	Doctor      doctorCmd      `cmd:"" help:"Check whether this machine is fit for a server: go or no-go."`
 	Bench       benchCmd       `cmd:"" help:"Measure a server, and check that it loses nothing."`
 	Conformance conformanceCmd `cmd:"" help:"Check whether a client follows the protocol."`
 	Webhook     webhookCmd     `cmd:"" help:"Send events to a server of yours: register, replay, listen."`

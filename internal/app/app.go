@@ -225,7 +225,26 @@ func (a *App) newEngine() *engine.Engine {
 	})
 }
 
+// checkModes rejects directories in which every user of the machine could exchange
+// what the server keeps.
+func (a *App) checkModes() error {
+	for _, dir := range []string{a.cfg.Data, a.cfg.CheckpointsDir()} {
+		info, err := os.Stat(dir)
+		switch {
+		case err != nil || runtime.GOOS == "windows": // which has no such modes
+		case info.Mode().Perm()&0o002 != 0:
+			return fmt.Errorf("all users of this machine may write to the directory %s; run: chmod o-w %s", dir, dir)
+		case info.Mode().Perm()&0o020 != 0:
+			a.report.notes = append(a.report.notes, "The group may write to the directory "+dir+"; to change that: chmod g-w "+dir)
+		}
+	}
+	return nil
+}
+
 func (a *App) makeDirectory() error {
+	if err := a.checkModes(); err != nil {
+		return err
+	}
 	_, err := os.Stat(a.cfg.Data)
 	if !errors.Is(err, os.ErrNotExist) {
 		return err

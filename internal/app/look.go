@@ -310,7 +310,7 @@ func storageOf(path string) (*Storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Storage{Database: info.Size(), Free: free(filepath.Dir(path))}
+	s := &Storage{Database: info.Size(), Free: FreeSpace(filepath.Dir(path))}
 	if info, err := os.Stat(path + "-wal"); err == nil {
 		s.Log = info.Size()
 	}

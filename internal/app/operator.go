@@ -243,9 +243,7 @@ func (o *Order) on(ctx context.Context, s store.Whole, now gotong.Instant) (repl
 // serveOrder carries out an order on the store of the server. Only the operator
 // is admitted, who proves to have the signing key.
 func (a *App) serveOrder(w http.ResponseWriter, r *http.Request) {
-	token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	p, err := a.auth.Verify(r.Context(), token)
-	if !bearer || err != nil || p.UserID != auth.Operator().UserID || !p.Role.IsAdmin() {
+	if !a.byOperator(r) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
@@ -254,7 +252,8 @@ func (a *App) serveOrder(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
 	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096))
 	body.DisallowUnknownFields()
-	if err = body.Decode(&o); err == nil {
+	err := body.Decode(&o)
+	if err == nil {
 		reply, err = a.order(r.Context(), &o)
 	}
 	if err != nil {

@@ -206,6 +206,7 @@ func (a *App) newServer(b Build) *httpapi.Server {
 	}
 	mounts := console.Mounts(a.cfg.Console)
 	mounts["GET /asyncapi.json"] = realtime.Document()
+	mounts["GET "+SeenPath] = http.HandlerFunc(a.serveSeen)
 	admin := console.OperatorMounts(a.cfg.Console)
 	admin["POST "+OrderPath] = http.HandlerFunc(a.serveOrder)
 	return httpapi.New(httpapi.Options{

@@ -60,8 +60,11 @@ func (r Report) summary() string {
 			bad = append(bad, g.Gate)
 		}
 	}
-	text := fmt.Sprintf("%s on %s, probes of %s: %d go, %s, %d not checked, %d no-go",
-		r.Server, r.Target, r.For, n[Go], count(n[Warning], "warning"), n[NotChecked], n[NoGo])
+	text := r.Server + " on " + r.Target
+	if r.For != "" {
+		text += ", probes of " + r.For
+	}
+	text += fmt.Sprintf(": %d go, %s, %d not checked, %d no-go", n[Go], count(n[Warning], "warning"), n[NotChecked], n[NoGo])
 	if len(bad) > 0 {
 		text += " (" + strings.Join(bad, ", ") + ")"
 	}

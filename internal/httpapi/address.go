@@ -27,7 +27,7 @@ type proxies struct {
 // proxies, the last address in their header that is not a trusted proxy. A
 // client can invent every address to the left of that one.
 func (p *proxies) client(r *http.Request) netip.Addr {
-	addr, rest := peerOf(r), strings.Join(r.Header.Values(p.header), ",")
+	addr, rest := PeerOf(r), strings.Join(r.Header.Values(p.header), ",")
 	for rest != "" && p.trusts(addr) {
 		var hop string
 		if rest, hop = p.last(rest); strings.TrimSpace(hop) == "" {
@@ -46,9 +46,9 @@ func (p *proxies) client(r *http.Request) netip.Addr {
 	return addr
 }
 
-// peerOf returns the address at the other end of the connection, or the zero
-// Addr if it has none.
-func peerOf(r *http.Request) netip.Addr {
+// PeerOf returns the address at the other end of a request's connection, or the
+// zero Addr if it has none.
+func PeerOf(r *http.Request) netip.Addr {
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
 	return plainAddr(peer.Addr())
 }

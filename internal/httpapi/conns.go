@@ -194,7 +194,7 @@ func (e *edge) count(r *http.Request, call *Call) {
 		call.pending, call.kept = pending, true
 		return
 	}
-	if e.proxies.trusts(peerOf(r)) { // otherwise it came through another listener
+	if e.proxies.trusts(PeerOf(r)) { // otherwise it came through another listener
 		pending, ok := e.conns.pending.enter(call.Address)
 		call.pending, call.crowded = pending, !ok
 	}
