@@ -1,12 +1,15 @@
 package httpapi_test
 
 import (
+	"encoding/base64"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/api"
 )
 
 // The policies of routes, by what an account gets that has no part in the object of
@@ -60,6 +63,15 @@ var policies = map[string]string{
 	"disable-webhook": object, "enable-webhook": object, "rotate-webhook": object, "replay-webhook": object,
 	"skip-webhook-event": object, "take-over-webhook": object, "list-webhook-deliveries": object, "list-webhook-dead-letters": object,
 	"add-thread-webhook": object, "add-case-webhook": object,
+
+	"list-notifications": account, "read-notification": object, "read-notifications": account, "count-notifications": account,
+	"get-weekly-digest": account, "get-preferences": account, "set-preferences": account,
+	"list-blocks": account, "block-user": object, "unblock-user": account,
+
+	"get-push-key": account, "put-push-subscription": account, "list-push-subscriptions": account, "delete-push-subscription": object,
+	"set-active": account,
+
+	"get-event-proof": object,
 }
 
 // TestEveryRouteHasAPolicy: every published operation has a declared policy, and
@@ -80,6 +92,12 @@ func TestEveryRouteHasAPolicy(t *testing.T) {
 	content := strings.TrimPrefix(th, "/v1/chat/threads/") + ":" + message
 	file := strings.TrimPrefix(ani.do(http.MethodPost, "/v1/chat/attachments?thread_id="+strings.TrimPrefix(th, "/v1/chat/threads/"), nil,
 		header{"Tus-Resumable", "1.0.0"}, header{"Upload-Length", "9"}).want(http.StatusCreated).header.Get("Location"), "/v1/chat/attachments/")
+	device := map[string]any{
+		"endpoint": "https://push.example.org/ani", "auth": base64.RawURLEncoding.EncodeToString(make([]byte, 16)),
+		"p256dh": "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8", // of RFC 8291
+	}
+	subscribed := ani.do(http.MethodPut, "/v1/push/subscriptions", device).want(http.StatusOK).str("subscription_id")
+	device["endpoint"] = "https://push.example.org/stranger"
 	who, why, role := map[string]any{"user_id": ani.id}, map[string]any{"reason": "x"}, map[string]any{"role": "admin"}
 	bodies := map[string]map[string]any{
 		"set-case-member": {"track_roles": []string{"saksi"}}, "propose-transition": step, "dispute": why, "object": why,
@@ -91,14 +109,25 @@ func TestEveryRouteHasAPolicy(t *testing.T) {
 		"erase-content": {"stream": "case/" + affair, "seqs": []int{1}, "reason": "x"}, "set-user-role": {"role": "user"},
 		"appoint-admin": who, "appoint-owner": who, "review-message": {"decision": "hold"},
 		"create-webhook": hook, "update-webhook": {"description": "x"}, "skip-webhook-event": {"stream": "case/" + affair},
-		"replay-webhook": {"dead": true},
+		"replay-webhook":        {"dead": true},
+		"put-push-subscription": device, "set-active": {"stream": "thread/" + strings.TrimPrefix(th, "/v1/chat/threads/")}, "set-preferences": {},
 		"report-content": {"content_id": content, "reason": "spam"}, "appeal-decision": {"reason": "x"},
 		"decide-content": {
 			"content_id": content, "moderation_status": "rejected", "moderation_action": "block", "reason_code": "spam", "confidence": 1,
 		},
 	}
-	for path, operations := range w.spec.paths {
-		for method, op := range operations {
+	for path, operations := range newSpec(t, api.OpenAPI).paths {
+		for method := range operations {
+			if w.spec.paths[path][method] == nil {
+				t.Errorf("%s %s is published, and missing from the world of this test", method, path)
+			}
+		}
+	}
+	// The order matters: the stranger may block ani once the two have a direct thread.
+	for _, path := range slices.Sorted(maps.Keys(w.spec.paths)) {
+		operations := w.spec.paths[path]
+		for _, method := range slices.Sorted(maps.Keys(operations)) {
+			op := operations[method]
 			id, _ := op.(map[string]any)["operationId"].(string)
 			policy, declared := policies[id]
 			if !declared {
@@ -115,12 +144,17 @@ func TestEveryRouteHasAPolicy(t *testing.T) {
 				of = hooked
 			case strings.HasPrefix(path, "/v1/chat/attachments"):
 				of = file
+			case strings.HasPrefix(path, "/v1/push"):
+				of = subscribed
+			case strings.HasPrefix(path, "/v1/notifications"):
+				of = "1-1"
 			case strings.Contains(path, "/groups"):
 				of = rt
 			case strings.Contains(path, "/users"):
 				of = ani.id
 			}
-			at := strings.NewReplacer("{id}", of, "{uid}", ani.id, "{mid}", message, "{rid}", "req-1", "{emoji}", "%F0%9F%91%8D",
+			at := strings.NewReplacer("{id}", of, "{uid}", ani.id, "{user_id}", ani.id, "{kind}", "thread", "{seq}", "1",
+				"{mid}", message, "{rid}", "req-1", "{emoji}", "%F0%9F%91%8D",
 				"{wid}", hooked, "{content_id}", content, "{contract}", "x", "{name}", "x").Replace(path)
 			switch id {
 			case "find-user":

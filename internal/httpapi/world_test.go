@@ -174,6 +174,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 			}),
 		},
 	}
+	opts.Routes = append(opts.Routes, w.alerts(codec, log)...)
 	for _, f := range change {
 		f(&opts)
 	}

@@ -29,7 +29,9 @@ func (c *chat) markRoutes(api *httpapi.API) {
 	}, c.setMark)
 	httpapi.Register(api, httpapi.Route{
 		ID: "read-all", Method: http.MethodPost, Path: "/v1/chat/unread/read", Tag: tagReading, Write: true,
-		Summary: "Mark all threads as read", Description: "Or those of a scope. Archived threads are left out.",
+		Summary: "Mark all threads as read",
+		Description: "Or those of a scope. Archived threads are left out. No record of the Idempotency-Key is kept, because marks are no " +
+			"events and only move forward: a late repetition also marks what arrived in between.",
 	}, c.readAll)
 	httpapi.Register(api, httpapi.Route{
 		ID: "total-unread", Method: http.MethodGet, Path: "/v1/chat/unread/total", Tag: tagReading,

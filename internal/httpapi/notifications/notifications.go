@@ -49,7 +49,9 @@ func Routes(opts Options) func(*httpapi.API) {
 		}, r.read)
 		httpapi.Register(api, httpapi.Route{
 			ID: "read-notifications", Method: http.MethodPost, Path: path + "/read", Tag: tag, Write: true,
-			Summary: "Mark all notifications as read", Description: "All, or those up to one.",
+			Summary: "Mark all notifications as read",
+			Description: "All, or those up to one. No record of the Idempotency-Key is kept, because marks are no events and only move " +
+				"forward: a late repetition without up_to also marks what arrived in between.",
 		}, r.readAll)
 		httpapi.Register(api, httpapi.Route{
 			ID: "count-notifications", Method: http.MethodGet, Path: path + "/unread-count", Tag: tag,
