@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -25,6 +26,7 @@ import (
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/bus/redistest"
 	"gotong.dev/gotong/internal/clock/clocktest"
+	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
@@ -344,6 +346,36 @@ func (w *town) inbox(b *follower) {
 	want(1)
 	w.call(1, w.bob.AccessToken, http.MethodPost, "/v1/notifications/read", map[string]any{}, nil)
 	want(0)
+	th := w.wide()
+	w.call(1, w.ann.AccessToken, http.MethodPost, th+"/messages/send", map[string]any{"body": "Halo @here"}, nil)
+	want(1)
+}
+
+// wide makes a group with bob and more members than have an item of their own, and
+// returns the path of a thread of all of them.
+func (w *town) wide() string {
+	w.t.Helper()
+	var g struct {
+		ID string `json:"group_id"`
+	}
+	w.call(0, w.ann.AccessToken, http.MethodPost, "/v1/groups", map[string]any{"name": "RT", "entity_type": "kelompok", "join_policy": "terbuka"}, &g)
+	for n := range 201 {
+		who := gotong.Actor{UserID: fmt.Sprint("u", n), Role: gotong.RoleUser}
+		if n == 200 {
+			who.UserID = w.bob.UserID
+		}
+		if err := w.nodes[n%2].Execute(w.t.Context(), gotong.Command{
+			Stream: gotong.NewStream(group.Name, g.ID), Type: group.CmdJoin, Actor: who, Raw: []byte("{}"), Data: group.Join{},
+			RequestID: "join", CorrelationID: "join",
+		}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	var th client.Thread
+	w.call(0, w.ann.AccessToken, http.MethodPost, "/v1/chat/threads", map[string]any{
+		"scope_id": g.ID, "members": "home", "privacy_level": "public",
+	}, &th)
+	return "/v1/chat/threads/" + th.ThreadID
 }
 
 // TestLoginsEndOnAllNodes: with Redis, nodes need not list the logins that ended. The

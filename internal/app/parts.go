@@ -48,7 +48,9 @@ func (a *App) newHub() *live.Hub {
 	m := a.metrics.Live
 	return live.New(live.Options{
 		Store: a.store, Codec: a.codec, Views: a.views, Bus: a.bus, Clock: a.clock,
-		Names: names{a},
+		Names: names{a}, Members: func(ctx context.Context, of gotong.Stream, ids []string) ([]string, error) {
+			return a.inbox().Members(ctx, of, ids)
+		},
 		Problem: func(err error, trace string) []byte {
 			b, _ := json.Marshal(httpapi.ProblemOf(err, trace)) //nolint:errchkjson // a problem always has a JSON form
 			return b
@@ -183,8 +185,9 @@ func (a *App) traceRequest(r *http.Request) (context.Context, func(route string,
 func (a *App) inbox() *inbox.Box {
 	return &inbox.Box{Options: inbox.Options{
 		Store: a.store, Views: a.views, Codec: a.codec, Now: a.now, Changed: func(userID string) {
-			a.hub.Signals().Changed(userID)
-			a.marked(userID, gotong.NewStream(user.Name, userID))
+			me := gotong.NewStream(user.Name, userID)
+			a.hub.Signals().Changed(me)
+			a.marked(userID, me)
 		},
 	}}
 }

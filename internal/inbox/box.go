@@ -160,6 +160,28 @@ func (b *Box) Unread(ctx context.Context, me gotong.Viewer) (int, error) {
 	return len(page.Items), err
 }
 
+// Members returns those of these users who are members of a stream now.
+func (b *Box) Members(ctx context.Context, of gotong.Stream, ids []string) (members []string, err error) {
+	var need store.Need
+	for _, id := range ids {
+		need.Documents = append(need.Documents, gotong.MemberKey(of, id))
+	}
+	snap, err := b.Store.Load(ctx, need)
+	if err != nil {
+		return nil, err
+	}
+	for i, id := range ids {
+		m, err := document[interface{ Active() bool }](b, snap, need.Documents[i])
+		if err != nil {
+			return nil, err
+		}
+		if m != nil && m.Active() {
+			members = append(members, id)
+		}
+	}
+	return members, nil
+}
+
 // look reads what the user has set, their marks and their wide streams.
 func (b *Box) look(ctx context.Context, me gotong.Viewer) (*look, error) {
 	l := &look{Box: b, me: me, hidden: map[gotong.Stream]bool{}, quiet: map[gotong.Stream]bool{}}

@@ -19,7 +19,8 @@
 //
 // Lists only grow. Whether an item is shown is decided when it is read, by the one
 // visibility function, blocks, mutes and preferences: counts and pages hold only what
-// is shown. Nobody is signalled about an item of a wide stream.
+// is shown. About an item of a wide stream, all its members with a session are signalled,
+// also those whom it does not concern.
 package inbox
 
 import (

@@ -3,6 +3,7 @@ package inbox_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -176,6 +177,21 @@ func TestWhatSignalsAChange(t *testing.T) {
 	said()
 	read(citra)
 	said()
+}
+
+// TestAnItemForAllSignalsTheMembers of a wide stream now, and nobody else.
+func TestAnItemForAllSignalsTheMembers(t *testing.T) {
+	defer inbox.SetNarrow(1)()
+	w := newWorld(t)
+	for _, a := range []gotong.Actor{budi, citra} {
+		w.do(a, rt, group.CmdJoin, group.Join{})
+	}
+	w.do(citra, rt, group.CmdLeave, group.Leave{})
+	clear(w.changed)
+	w.post(ani, lent, "Halo @here")
+	if got := slices.Sorted(maps.Keys(w.changed)); fmt.Sprint(got) != "[ani budi ent-rt]" {
+		t.Errorf("signalled are %v", got)
+	}
 }
 
 // TestAnItemIsItsUsersAlone: another user's item, one that is not shown and one that

@@ -11,6 +11,7 @@ import (
 	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 )
@@ -137,8 +138,8 @@ func needs(p gotong.Partition, e gotong.Event) (keys []gotong.Key) {
 	case cases.Proposed:
 		keys = append(keys, rosterKey(s))
 	default:
-		if user, _ := seat(e); user != "" {
-			keys = append(keys, rosterKey(s), spansKey(user, p, s))
+		if userID, _ := seat(e); userID != "" {
+			keys = append(keys, rosterKey(s), spansKey(userID, p, s))
 		}
 	}
 	return keys
@@ -196,21 +197,26 @@ func ordinary(roles []string) bool {
 	})
 }
 
-// Changed returns the users to whose lists these changes of documents add items, and the
-// time of the first item.
-func Changed(changes []store.Change) map[string]gotong.Instant {
-	users := map[string]gotong.Instant{}
+// Changed returns the accounts of users to whose lists these changes of documents add
+// items, the wide streams to whose lists they do, and the time of the first item of each.
+// With kinds, only items of these count.
+func Changed(changes []store.Change, kinds ...Kind) map[gotong.Stream]gotong.Instant {
+	streams := map[gotong.Stream]gotong.Instant{}
 	for _, ch := range changes {
-		if ch.Key.Collection != lists || strings.Contains(ch.Key.Owner, "/") || ch.Body == nil {
+		if ch.Key.Collection != lists || ch.Body == nil {
 			continue
 		}
-		if i, err := itemOf(store.Document(ch)); err == nil {
-			if at, ok := users[ch.Key.Owner]; !ok || i.At < at {
-				users[ch.Key.Owner] = i.At
+		s := gotong.Stream(ch.Key.Owner)
+		if !strings.Contains(ch.Key.Owner, "/") {
+			s = gotong.NewStream(user.Name, ch.Key.Owner)
+		}
+		if i, err := itemOf(store.Document(ch)); err == nil && (len(kinds) == 0 || slices.Contains(kinds, i.Kind)) {
+			if at, ok := streams[s]; !ok || i.At < at {
+				streams[s] = i.At
 			}
 		}
 	}
-	return users
+	return streams
 }
 
 // writer makes the step of one run.

@@ -66,15 +66,15 @@ func (l *look) joining(ctx context.Context, s Shown, i listed) (Shown, bool, err
 	if err != nil {
 		return s, false, err
 	}
-	g, err := document[group.Group](l, snap, of)
+	g, err := document[group.Group](l.Box, snap, of)
 	if err != nil {
 		return s, false, err
 	}
-	open, err := document[group.Invitation](l, snap, mine)
+	open, err := document[group.Invitation](l.Box, snap, mine)
 	if err != nil {
 		return s, false, err
 	}
-	m, err := document[gotong.Membership](l, snap, member)
+	m, err := document[gotong.Membership](l.Box, snap, member)
 	if i.Kind == Declined {
 		if s.Stream = i.Stream; group.MayKnow(g, m) {
 			s.Title = g.Name
@@ -87,10 +87,10 @@ func (l *look) joining(ctx context.Context, s Shown, i listed) (Shown, bool, err
 	return s, err == nil && open.Open(l.Now()) && open.UntilMS == i.UntilMS && !g.Closed(), err
 }
 
-func document[T any](l *look, snap store.Snapshot, key gotong.Key) (d T, err error) {
+func document[T any](b *Box, snap store.Snapshot, key gotong.Key) (d T, err error) {
 	if body, ok := snap.Documents[key]; ok {
 		var doc any
-		if doc, err = l.Codec.Document(key.Collection, body); err == nil {
+		if doc, err = b.Codec.Document(key.Collection, body); err == nil {
 			d, _ = doc.(T)
 		}
 	}
@@ -164,7 +164,7 @@ func (l *look) title(snap *view.Snapshot, of gotong.Key) (string, error) {
 		c, _ := gotong.Doc[cases.Case](snap.State, cases.CaseKey(id))
 		return c.Title, nil
 	}
-	g, err := document[group.Group](l, snap.Store, of)
+	g, err := document[group.Group](l.Box, snap.Store, of)
 	return g.Name, err
 }
 

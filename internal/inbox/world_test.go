@@ -82,8 +82,15 @@ func newWorldOn(tb testing.TB, open func(now func() gotong.Instant, collections 
 	w.run, err = reader.New(reader.Options{
 		Store: w.store, Clock: w.clock, Log: slog.New(slog.DiscardHandler),
 		Observer: reader.Observer{Advanced: func(changes []store.Change) {
-			for id := range inbox.Changed(changes) {
-				w.changed[id] = true
+			for of := range inbox.Changed(changes) {
+				if w.changed[of.ID()] = true; of.Kind() == user.Name {
+					continue
+				}
+				members, err := w.boxes[0].Members(context.Background(), of, []string{"ani", "budi", "citra", "dewi"})
+				w.check(err)
+				for _, id := range members {
+					w.changed[id] = true
+				}
 			}
 		}},
 	}, []reader.Reader{w.reader}, nil)

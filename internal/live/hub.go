@@ -26,7 +26,10 @@ type Hub struct {
 	parts   [gotong.Partitions]*partition
 	loader  *loader
 	signals *signal.Exchange
-	views   *view.Views
+
+	concerning chan gotong.Stream // whose members are to be signalled
+
+	views *view.Views
 
 	ringBytes     atomic.Int64
 	subscriptions atomic.Int64

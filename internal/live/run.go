@@ -20,6 +20,7 @@ func New(opt Options) *Hub {
 	h := &Hub{
 		opt: opt, limits: opt.Limits, observer: opt.Observer, epoch: opt.Store.Epoch(), node: rand.Text(), views: opt.Views,
 		flows: map[gotong.Stream]*flow{}, sessions: map[*Session]struct{}{}, users: map[string]int{},
+		concerning: make(chan gotong.Stream, maxConcerning),
 	}
 	h.limits.fill()
 	h.observer.fill()
@@ -48,6 +49,9 @@ func (h *Hub) Run(ctx context.Context) error {
 		h.start(func() { p.run(ctx) })
 	}
 	h.start(func() { h.signals.Run(ctx) })
+	if h.opt.Members != nil {
+		h.start(func() { h.inform(ctx) })
+	}
 	if h.opt.Bus != nil {
 		h.start(func() { h.listen(ctx) })
 	}

@@ -44,6 +44,10 @@ func (s *sub) mayHear(now clock.Moment) bool {
 // show queues a signal in the sessions that follow its stream and for whose
 // users it is.
 func (h *Hub) show(m *bus.Signal) {
+	if m.Type == signal.Inbox && m.Stream.Kind() != account {
+		h.concern(m.Stream)
+		return
+	}
 	t := h.lookup(m.Stream)
 	if t == nil {
 		return

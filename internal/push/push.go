@@ -33,6 +33,7 @@ import (
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/community/thread"
+	settings "gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/inbox"
 	"gotong.dev/gotong/internal/outbound"
 	"gotong.dev/gotong/internal/reader"
@@ -78,15 +79,15 @@ func Planner(on bool, delay time.Duration) reader.Reader {
 	}}
 }
 
-// Alerting returns the reader of inboxes, which then also makes a job for each user to
-// whose list it adds an item.
+// Alerting returns the reader of inboxes, which then also makes a job for each user, and
+// for each wide stream, to whose list it adds an item that no thread announces.
 func Alerting(r reader.Reader, on bool, delay time.Duration) reader.Reader {
 	read := r.Read
 	r.Read = func(docs map[gotong.Key][]byte, run []reader.Commit) (reader.Step, error) {
 		step, err := read(docs, run)
-		for userID, at := range inbox.Changed(step.Changes) {
+		for of, at := range inbox.Changed(step.Changes, pushed...) {
 			if on {
-				step.Jobs = append(step.Jobs, store.Job{Queue: queue, ID: string(gotong.NewStream("user", userID)), Due: at.Add(delay)})
+				step.Jobs = append(step.Jobs, store.Job{Queue: queue, ID: string(of), Due: at.Add(delay)})
 			}
 		}
 		return step, err
@@ -162,10 +163,13 @@ func (p *Pusher) Handler() reader.Handler {
 			return reader.Done, err
 		}
 		t := p.turn(stream)
-		if stream.Kind() == thread.Name {
+		switch stream.Kind() {
+		case thread.Name:
 			err = t.thread(ctx)
-		} else {
+		case settings.Name:
 			err = t.users(ctx, []string{stream.ID()})
+		default:
+			err = t.members(ctx, stream, t.inboxes)
 		}
 		if err != nil || t.next == 0 {
 			return reader.Done, err
@@ -279,8 +283,13 @@ func (t *turn) thread(ctx context.Context) error {
 	if home, ok := gotong.Doc[named](state, gotong.StreamKey(doc.Home)); ok && home.KnownToAll() {
 		t.about.Group = home.Title()
 	}
-	of := gotong.MemberKey(thread.Chain(doc, t.stream)[0], "")
-	r := store.KeyRange{Collection: of.Collection, Owner: of.Owner, To: "~", Limit: members}
+	return t.members(ctx, thread.Chain(doc, t.stream)[0], t.users)
+}
+
+// members calls decide with the members of a stream, some at a time.
+func (t *turn) members(ctx context.Context, of gotong.Stream, decide func(context.Context, []string) error) error {
+	key := gotong.MemberKey(of, "")
+	r := store.KeyRange{Collection: key.Collection, Owner: key.Owner, To: "~", Limit: members}
 	for {
 		snap, err := t.Store.Load(ctx, store.Need{Ranges: []store.KeyRange{r}})
 		if err != nil {
@@ -297,10 +306,36 @@ func (t *turn) thread(ctx context.Context) error {
 			}
 			r.From = row.Key.Name + "!" // sorts before every id that this one begins
 		}
-		if err := t.users(ctx, list); err != nil || len(snap.Ranges[0]) < members {
+		if err := decide(ctx, list); err != nil || len(snap.Ranges[0]) < members {
 			return err
 		}
 	}
+}
+
+// inboxes decides about the inboxes of those of these users who have a subscription.
+func (t *turn) inboxes(ctx context.Context, ids []string) error {
+	var need store.Need
+	for _, id := range ids {
+		need.Registers = append(need.Registers, accountKey(id))
+	}
+	snap, err := t.Store.Load(ctx, need)
+	if err != nil {
+		return err
+	}
+	var group errgroup.Group
+	group.SetLimit(batch)
+	for _, id := range ids {
+		if snap.Registers[accountKey(id)].Version == 0 {
+			continue
+		}
+		group.Go(func() error {
+			own := t.turn(gotong.NewStream(settings.Name, id))
+			err := own.users(ctx, []string{id})
+			t.again(own.next)
+			return err
+		})
+	}
+	return group.Wait()
 }
 
 // users decides for those of these users who have a subscription.

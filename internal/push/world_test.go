@@ -28,6 +28,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/clock/clocktest"
+	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/community/communitytest"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
@@ -164,6 +165,7 @@ func newWorld(tb testing.TB) *world {
 	}
 	w.store = memory.New("k3f9", memory.Options{Now: w.clock.Now})
 	kinds := []gotong.Kind{user.Kind(), group.Kind()}
+	kinds = append(kinds, cases.Rules{Lenders: gotong.LendersOf(kinds), Tracks: cases.BuiltIn()}.Kind())
 	rules := thread.Rules{Lenders: gotong.LendersOf(kinds)}
 	kinds = append(kinds, rules.Kind())
 	w.kinds, w.codec = kinds, store.NewCodec(kinds)

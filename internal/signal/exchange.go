@@ -29,7 +29,7 @@ type Options struct {
 	Kind  func(gotong.Stream) (*gotong.Kind, error)
 
 	// Show passes a signal to the sessions of this node that follow its stream
-	// and for whose users it is; see [For].
+	// and for whose users it is; see [For]. It must not block.
 	Show func(m *bus.Signal)
 
 	// ShowPresence has all sessions of this node that follow the stream get what
@@ -93,11 +93,11 @@ func (x *Exchange) Whisper(stream gotong.Stream, actor gotong.Actor, data []byte
 	}
 }
 
-// Changed informs the sessions of a user that follow the stream of their account, on any
-// node, that their inbox changed.
-func (x *Exchange) Changed(userID string) {
-	me := gotong.Actor{UserID: userID, Role: gotong.RoleUser}
-	x.spread(&bus.Signal{Stream: gotong.NewStream("user", userID), Type: Inbox, Actor: me})
+// Changed informs the sessions that follow the account of a user, on any node, that their
+// inbox changed. With another stream, it means the accounts of all its members: each node
+// finds out which of them have sessions there.
+func (x *Exchange) Changed(of gotong.Stream) {
+	x.spread(&bus.Signal{Stream: of, Type: Inbox, Actor: gotong.Actor{UserID: of.ID(), Role: gotong.RoleUser}})
 }
 
 func validData(data []byte) bool { return len(data) <= maxData && json.Valid(data) }
@@ -115,7 +115,7 @@ func (x *Exchange) publish(m *bus.Signal) {
 
 func (x *Exchange) has(stream gotong.Stream, typ string) bool {
 	kind, err := x.opt.Kind(stream)
-	return err == nil && slices.Contains(kind.Signals, typ)
+	return err == nil && (typ == Inbox || slices.Contains(kind.Signals, typ))
 }
 
 // Hear handles a message of another node, whatever it carries: each is a sign

@@ -135,7 +135,12 @@ func TestSignals(t *testing.T) {
 			{"read mark that is not JSON", func() error { a.Whisper(r1, ann, []byte(`{`)); return nil }, ""},
 			{"read mark that is too long", func() error { a.Whisper(r1, ann, long); return nil }, ""},
 			{"read mark of a kind without", func() error { a.Whisper("club/1", ann, []byte(`{}`)); return nil }, ""},
-			{"inbox", func() error { a.Changed("ann"); return nil }, "inbox ann"},
+			{"inbox", func() error { a.Changed("user/ann"); return nil }, "inbox ann"},
+			{"inbox of all members", func() error { a.Changed("club/rt"); return nil }, "inbox rt"},
+			{"inbox of a stream of no kind, of another node", func() error {
+				evil.Publish(bus.Message{Node: "evil", Signal: &bus.Signal{Stream: "nothing/rt", Type: signal.Inbox, Actor: ann}})
+				return nil
+			}, ""},
 			{"inbox of a client's own", func() error { return a.Send("user/ann", signal.Inbox, ann) }, ""},
 			{"inbox of another node with data", func() error {
 				evil.Publish(bus.Message{Node: "evil", Signal: &bus.Signal{Stream: "user/ann", Type: signal.Inbox, Actor: ann, Data: []byte(`{"n":1}`)}})

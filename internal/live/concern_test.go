@@ -1,0 +1,97 @@
+package live_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/bus/bustest"
+	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/store"
+)
+
+// TestAnItemForAllMembersIsSignalled, on every node, to the members who follow their
+// account there, and to nobody else. Each node looks up those of its own sessions alone,
+// and a burst is one look.
+func TestAnItemForAllMembersIsSignalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		account := club()
+		account.Name, account.Signals = "user", []string{"inbox"}
+		account.Documents = []gotong.Type{gotong.TypeOf[gotong.Membership]("user_members")}
+		w.codec = store.NewCodec(append(kinds(), account))
+		net, release, asked := bustest.NewSwitch(), make(chan struct{}, 10), [2][]string{}
+		calls := [2]int{}
+		node := func(n int) *live.Hub {
+			return w.start(on(net.Join()), func(o *live.Options) {
+				o.Members = func(_ context.Context, of gotong.Stream, ids []string) (members []string, err error) {
+					calls[n]++
+					for _, id := range ids {
+						asked[n] = append(asked[n], string(of)+" "+id)
+						if id != "eve" {
+							members = append(members, id)
+						}
+					}
+					<-release
+					return members, nil
+				}
+			})
+		}
+		a, b := node(0), node(1)
+		var follow []*client
+		for id, h := range map[string]*live.Hub{"ann": a, "bob": b, "eve": b} {
+			own := gotong.NewStream("user", id)
+			w.commit(h, own, add(id))
+			c := open(t, h, id, live.SessionOptions{})
+			c.subscribe(own, live.Now())
+			follow = append(follow, c)
+		}
+		open(t, b, "dan", live.SessionOptions{}) // follows nothing
+		synctest.Wait()
+		signals := func(want int) {
+			t.Helper()
+			for range 4 {
+				release <- struct{}{}
+			}
+			synctest.Wait()
+			for len(release) > 0 {
+				<-release
+			}
+			for _, c := range follow {
+				c.ops = nil
+				c.drain()
+				n := 0
+				for _, op := range c.ops {
+					if op == "signal inbox "+c.s.Viewer().UserID {
+						n++
+					}
+				}
+				id := c.s.Viewer().UserID
+				if expect := map[string]int{"ann": want, "bob": want}[id]; n != expect {
+					t.Errorf("%s got %d signals, want %d: %q", id, n, expect, c.ops)
+				}
+			}
+		}
+		a.Signals().Changed("club/rt")
+		signals(1)
+		for range 100 {
+			a.Signals().Changed("club/rt")
+		}
+		synctest.Wait() // the first waits for its answer; the others are one more look
+		signals(1)
+		for n := range asked {
+			slices.Sort(asked[n])
+			asked[n] = slices.Compact(asked[n])
+		}
+		if !slices.Equal(asked[0], []string{"club/rt ann"}) || !slices.Equal(asked[1], []string{"club/rt bob", "club/rt eve"}) {
+			t.Errorf("the nodes looked up %q", asked)
+		}
+		for n := range calls {
+			if calls[n] > 3 {
+				t.Errorf("node %d looked %d times", n, calls[n])
+			}
+		}
+	})
+}
