@@ -71,13 +71,3 @@ func TestWritesThatAlwaysCollideAreBusy(t *testing.T) {
 		}
 	})
 }
-
-// Of a batch of several transactions, or after a transaction without an answer, some
-// may be written.
-func TestSomeOfABatchIsNotBusy(t *testing.T) {
-	for _, err := range []error{store.ErrBusy, fmt.Errorf("%w: why", store.ErrBusy)} {
-		if !errors.Is(hedged(err, false), store.ErrBusy) || errors.Is(hedged(err, true), store.ErrBusy) {
-			t.Errorf("%v", hedged(err, true))
-		}
-	}
-}

@@ -12,23 +12,9 @@ import (
 	"gotong.dev/gotong/internal/surreal"
 )
 
-// The bounds of one transaction. A larger batch is written in several
-// transactions, one after the other.
-const (
-	maxCommits = 256
-	maxEvents  = 2 * store.MaxCommitEvents
-	maxBytes   = 8 << 20
-)
-
 // patience is how long a commit or a read is repeated while the database does not
 // answer.
 const patience = 20 * time.Second
-
-// op is a batch that was submitted, and where its outcomes go.
-type op struct {
-	batch []store.Commit
-	out   []store.Outcome
-}
 
 // Submit implements [store.Committer]. Batches that wait at the same time share
 // a transaction. Other writes are transactions of their own, which the database
@@ -36,73 +22,17 @@ type op struct {
 func (s *Store) Submit(
 	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
 ) {
-	if err := s.accepts(batch); err != nil {
+	if err := store.CheckBatch(batch, s.docs); err != nil {
 		done(nil, err)
 		return
 	}
-	o := op{batch, make([]store.Outcome, len(batch))}
-	s.queue.Submit(ctx, store.CommitWork(o, batch, o.out, announce, done))
+	store.SubmitTo(ctx, s.queue, batch, announce, done)
 }
 
-func (s *Store) accepts(batch []store.Commit) error {
-	for i := range batch {
-		if err := batch[i].Check(); err != nil {
-			return err
-		}
-		if err := s.knows(batch[i].Changes); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// writeAll writes the batches of several calls as one.
-func (s *Store) writeAll(ops []*store.Work[op]) error {
-	batch := ops[0].What.batch
-	if len(ops) > 1 {
-		batch = nil
-		for _, o := range ops {
-			batch = append(batch, o.What.batch...)
-		}
-	}
+func (s *Store) writeAll(ops []*store.Work[store.Batch]) error {
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
-	out, err := s.write(ctx, batch)
-	if err != nil {
-		return err
-	}
-	for _, o := range ops {
-		out = out[copy(o.What.out, out):]
-	}
-	return nil
-}
-
-// write writes a batch in as few transactions as its size allows.
-func (s *Store) write(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
-	out := make([]store.Outcome, 0, len(batch))
-	for len(batch) > 0 {
-		n := fitting(batch)
-		some, err := s.settle(ctx, batch[:n])
-		if err != nil {
-			return nil, hedged(err, len(out) > 0)
-		}
-		out, batch = append(out, some...), batch[n:]
-	}
-	return out, nil
-}
-
-// fitting returns how many of the commits one transaction can hold, at least one.
-func fitting(batch []store.Commit) (n int) {
-	events, bytes := 0, 0
-	for n < min(len(batch), maxCommits) {
-		events += len(batch[n].Events)
-		bytes += batch[n].Size()
-		if n > 0 && (events > maxEvents || bytes > maxBytes) {
-			break
-		}
-		n++
-	}
-	return n
+	return store.WriteBatches(ops, func(batch []store.Commit) ([]store.Outcome, error) { return s.settle(ctx, batch) })
 }
 
 // settle decides the outcomes of commits and carries them out in one transaction.
@@ -116,55 +46,44 @@ func fitting(batch []store.Commit) (n int) {
 // after a transaction without an answer, a commit that seems stale has an unknown
 // outcome.
 func (s *Store) settle(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
-	erased, err := s.origins(ctx, batch)
+	need, erases := store.Needs(batch)
+	origins, err := s.origins(ctx, erases)
 	if err != nil {
 		return nil, err
 	}
 	view, looked := s.guess(batch), false
-	var sent []*plan
+	var sent []*store.Plan
 	for tries := 0; ; tries++ {
 		if looked = looked || tries > 0 || s.crowd.look(); looked {
-			if view, err = s.look(ctx, batch); err == nil {
+			if view, err = s.look(ctx, &need); err == nil {
 				err = view.closed
 			}
 			if err != nil {
-				return nil, hedged(failure(err), len(sent) > 0)
+				return nil, store.Hedged(failure(err), len(sent) > 0)
 			}
 		}
-		p := decide(view, batch, erased, sent)
-		if len(sent) > 0 && slices.ContainsFunc(p.outcomes, func(o store.Outcome) bool { return o.Status == store.Stale }) {
+		view.Origins = origins
+		p := store.Decide(&view.View, batch, sent...)
+		if len(sent) > 0 && slices.ContainsFunc(p.Outcomes, func(o store.Outcome) bool { return o.Status == store.Stale }) {
 			return nil, errors.New("surreal: a transaction without an answer may still write registers")
 		}
-		if looked && len(p.order) == 0 {
-			return p.outcomes, nil
+		if looked && len(p.Written) == 0 {
+			return p.Outcomes, nil
 		}
-		if looked || p.whole() {
-			if err = s.carryOut(ctx, p); err == nil {
-				s.known.raise(p.ends())
-				return p.outcomes, nil
+		if looked || len(p.Written) == len(batch) {
+			if err = s.carryOut(ctx, &plan{p, view.epoch}); err == nil {
+				s.known.raise(p.Ends)
+				return p.Outcomes, nil
 			}
 			if surreal.Unknown(err) {
 				sent = append(sent, p)
 			}
-			if !repeatable(err) || tries >= maxTries || pause(ctx, tries) != nil {
-				return nil, hedged(failure(err), len(sent) > 0)
+			if !repeatable(err) || tries >= store.MaxTries || store.Pause(ctx, tries) != nil {
+				return nil, store.Hedged(failure(err), len(sent) > 0)
 			}
 			s.crowd.lost()
 		}
 	}
-}
-
-// hedged returns err without its claim that nothing was written, if some of the
-// batch may have been.
-func hedged(err error, some bool) error {
-	for _, nothing := range []error{
-		store.ErrFull, store.ErrBusy, store.ErrClock, store.ErrSealed, store.ErrUnfinished, store.ErrMalformed,
-	} {
-		if some && errors.Is(err, nothing) {
-			return errors.New("surreal: some of the batch may be written: " + err.Error())
-		}
-	}
-	return err
 }
 
 // crowd remembers whether other nodes write to the same partitions. If they do,
@@ -200,7 +119,7 @@ func (s *Store) carryOut(ctx context.Context, p *plan) error {
 // gated runs a transaction that writes one of this node's gates, when one is
 // free.
 func (s *Store) gated(ctx context.Context, f func(gate surreal.RecordID) error) error {
-	if err := s.clock.fault(); err != nil {
+	if err := s.clock.Fault(); err != nil {
 		return err
 	}
 	select {
@@ -257,7 +176,7 @@ func (s *Store) alone(ctx context.Context, statements []string, vars surreal.Var
 
 // transact is alone for transactions that a sealed store accepts too.
 func (s *Store) transact(ctx context.Context, statements []string, vars surreal.Vars) (results surreal.Results, err error) {
-	end, err := s.begin(ctx)
+	end, err := s.running.Begin(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -128,18 +128,18 @@ type batchRow struct {
 func (s *Store) ReadPartition(
 	ctx context.Context, p gotong.Partition, from, to uint64, limit int,
 ) ([]store.Event, error) {
-	end, err := s.begin(ctx)
+	end, err := s.running.Begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer end()
-	to = min(to, math.MaxInt64-maxCommits)
+	to = min(to, math.MaxInt64-store.MaxTogether)
 	if from >= to {
 		return nil, nil
 	}
 	most := uint64(store.Bound(limit)) //nolint:gosec // 1 to 1,000
 	// The id of a row of batch is its last position.
-	high := min(to, from+most) + maxCommits - 1
+	high := min(to, from+most) + store.MaxTogether - 1
 	var commits []logged
 	var page *store.PartitionPage
 	var r reading
@@ -208,7 +208,7 @@ func (s *Store) fill(ctx context.Context, page *store.PartitionPage, p gotong.Pa
 			spans[c.Stream] = &c
 		}
 	}
-	found := map[eventKey]store.Event{}
+	found := map[store.EventKey]store.Event{}
 	var r reading
 	for stream, span := range spans {
 		name := r.param(string(stream))
@@ -217,7 +217,7 @@ func (s *Store) fill(ctx context.Context, page *store.PartitionPage, p gotong.Pa
 		part(&r, query, func(rows []surreal.Raw) error {
 			for _, raw := range rows {
 				e := eventOf(raw, stream)
-				found[eventKey{Stream: stream, Seq: e.Seq}] = e
+				found[store.EventKey{Stream: stream, Seq: e.Seq}] = e
 			}
 			return nil
 		})
@@ -231,7 +231,7 @@ func (s *Store) fill(ctx context.Context, page *store.PartitionPage, p gotong.Pa
 	for _, c := range commits {
 		var events []store.Event
 		for seq := c.First; seq <= c.Last; seq++ {
-			if e, ok := found[eventKey{Stream: c.Stream, Seq: seq}]; ok {
+			if e, ok := found[store.EventKey{Stream: c.Stream, Seq: seq}]; ok {
 				events = append(events, e)
 			}
 		}

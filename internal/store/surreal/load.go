@@ -13,7 +13,7 @@ import (
 
 // Load implements [store.Committer].
 func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
-	end, err := s.begin(ctx)
+	end, err := s.running.Begin(ctx)
 	if err != nil {
 		return store.Snapshot{}, err
 	}
@@ -67,7 +67,7 @@ func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, erro
 
 // Positions implements [store.Log].
 func (s *Store) Positions(ctx context.Context) (all [gotong.Partitions]uint64, err error) {
-	end, err := s.begin(ctx)
+	end, err := s.running.Begin(ctx)
 	if err != nil {
 		return all, err
 	}

@@ -27,7 +27,7 @@ var everyGate = []string{
 
 // State implements [store.Mover].
 func (s *Store) State(ctx context.Context) (store.State, error) {
-	end, err := s.begin(ctx)
+	end, err := s.running.Begin(ctx)
 	if err != nil {
 		return store.State{}, err
 	}
@@ -96,7 +96,7 @@ func (s *Store) Renew(ctx context.Context, epoch gotong.Epoch) error {
 		if err == nil {
 			s.eras.Store(&next)
 		}
-		if err == nil || tries >= maxTries || !isConflict(err) {
+		if err == nil || tries >= store.MaxTries || !isConflict(err) {
 			return err
 		}
 	}
@@ -106,7 +106,7 @@ func (s *Store) Renew(ctx context.Context, epoch gotong.Epoch) error {
 // 3.x the engine skips rows from the table's beginning far faster than it finds a
 // place in the middle.
 func (s *Store) Rows(ctx context.Context, section store.Section, after string, limit int) (rows store.Rows, err error) {
-	end, err := s.begin(ctx)
+	end, err := s.running.Begin(ctx)
 	if err != nil {
 		return rows, err
 	}
@@ -244,7 +244,7 @@ func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
 	if err := step.Check(eras); err != nil {
 		return err
 	}
-	if err := s.knows(step.Documents); err != nil {
+	if err := store.CheckChanges(step.Documents, s.docs); err != nil {
 		return err
 	}
 	r := restoring{step: &step, events: step.Events(), w: &writing{vars: surreal.Vars{"from": step.From, "to": step.To}}}

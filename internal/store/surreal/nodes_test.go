@@ -26,7 +26,9 @@ var slowly = map[string]func(ctx context.Context, s *Store) error{
 			Stream: "thread/a", Events: 1, Changes: []store.Change{{Key: nThing, Body: []byte("{}")}},
 		})}
 		return s.gated(ctx, func(gate surreal.RecordID) error {
-			w := decide(s.guess(batch), batch, nil, nil).render(gate)
+			guess := s.guess(batch)
+			p := plan{store.Decide(&guess.View, batch), guess.epoch}
+			w := p.render(gate)
 			_, err := s.db.Transact(ctx, slices.Insert(w.statements, 1, "SLEEP 400ms"), w.vars)
 			return err
 		})

@@ -11,34 +11,11 @@ import (
 // maxNumber is the last seq or position that the database can hold.
 const maxNumber = 1<<63 - 1
 
-// plan is the outcomes of a batch, and the one transaction that carries them out.
+// plan is a plan of a batch, as a transaction of a node of this epoch.
 type plan struct {
-	view     *view
-	outcomes []store.Outcome
+	*store.Plan
 
-	// What the batch writes so far.
-	heads   map[gotong.Stream]gotong.Head
-	records map[gotong.RequestKey]store.Record
-	claims  map[gotong.Claim]gotong.Stream
-	docs    map[gotong.Key][]byte // nil deletes
-
-	registers map[gotong.Key]gotong.RegisterChange // the last of each
-
-	// What it rests on: heads of its own streams, seqs of other streams.
-	own, others []gotong.Stream
-	rested      map[gotong.Stream]bool // true where own
-
-	events []*store.Event
-	places []place // of the events
-	logged [gotong.Partitions][]loggedCommit
-	erase  []eventKey
-	blind  []gotong.RequestKey
-	order  []gotong.RequestKey // of records
-}
-
-type place struct {
-	partition gotong.Partition
-	position  uint64
+	epoch gotong.Epoch
 }
 
 // loggedCommit is one entry of a row of batch.
@@ -47,97 +24,6 @@ type loggedCommit struct {
 	Stream      gotong.Stream
 	First, Last uint64
 }
-
-func newPlan(v *view, n int) *plan {
-	return &plan{
-		view: v, outcomes: make([]store.Outcome, n),
-		heads: map[gotong.Stream]gotong.Head{}, records: map[gotong.RequestKey]store.Record{},
-		claims: map[gotong.Claim]gotong.Stream{}, docs: map[gotong.Key][]byte{},
-		registers: map[gotong.Key]gotong.RegisterChange{}, rested: map[gotong.Stream]bool{},
-	}
-}
-
-func (p *plan) apply(c *store.Commit, erased origins) store.Record {
-	stream, no := c.Request.Stream, c.Partition()
-	p.restOn(stream)
-	for _, o := range c.Others {
-		p.restOnOther(o.Stream)
-	}
-	position := p.view.positions[no] + uint64(len(p.logged[no])) + 1
-	record := c.Record(position)
-	if len(c.Events) > 0 {
-		p.heads[stream] = c.Head()
-		p.logged[no] = append(p.logged[no], loggedCommit{Stream: stream, First: record.First, Last: record.Last})
-	}
-	for i := range c.Events {
-		p.events = append(p.events, &c.Events[i])
-		p.places = append(p.places, place{no, position})
-	}
-	for _, claim := range c.Claims {
-		p.claims[claim] = stream
-	}
-	for _, ch := range c.Changes {
-		p.docs[ch.Key] = ch.Body
-	}
-	for _, r := range c.Registers {
-		p.registers[r.Key] = r
-	}
-	for _, seq := range c.Erase {
-		key := eventKey{Stream: stream, Seq: seq}
-		if origin, ok := p.origin(key, erased); ok {
-			p.erase = append(p.erase, key)
-			p.blind = append(p.blind, origin)
-		}
-	}
-	p.records[c.Request] = record
-	record.Salt, record.Fingerprint = slices.Clone(record.Salt), slices.Clone(record.Fingerprint)
-	p.order = append(p.order, c.Request)
-	return record
-}
-
-// origin returns the request of an event: an earlier one of the batch, or one that
-// was committed before.
-func (p *plan) origin(key eventKey, before origins) (gotong.RequestKey, bool) {
-	for _, request := range p.order {
-		r := p.records[request]
-		if request.Stream == key.Stream && r.First <= key.Seq && key.Seq <= r.Last {
-			return request, true
-		}
-	}
-	origin, ok := before[key]
-	return origin, ok
-}
-
-// restOn notes that the plan rests on the head of a commit's own stream. A stream
-// is in own or in others; own compares more, so it takes precedence.
-func (p *plan) restOn(stream gotong.Stream) {
-	own, rested := p.rested[stream]
-	if own {
-		return
-	}
-	if rested {
-		p.others = slices.DeleteFunc(p.others, func(o gotong.Stream) bool { return o == stream })
-	}
-	p.rested[stream] = true
-	p.own = append(p.own, stream)
-}
-
-func (p *plan) restOnOther(stream gotong.Stream) {
-	if _, rested := p.rested[stream]; !rested {
-		p.rested[stream] = false
-		p.others = append(p.others, stream)
-	}
-}
-
-func (p *plan) ends() [gotong.Partitions]uint64 {
-	ends := p.view.positions
-	for no := range ends {
-		ends[no] += uint64(len(p.logged[no]))
-	}
-	return ends
-}
-
-func (p *plan) whole() bool { return len(p.order) == len(p.outcomes) }
 
 // writing is the text and the parameters of a transaction.
 type writing struct {
@@ -160,7 +46,7 @@ func (p *plan) render(gate surreal.RecordID) *writing {
 	w.add("UPSERT $gate SET writes += 1 RETURN NONE", "gate", gate)
 	p.moveHeads(w)
 	p.writeLog(w)
-	w.documents(p.docs)
+	w.documents(p.Documents)
 	p.setRegisters(w)
 	p.eraseContent(w)
 	return w
@@ -168,21 +54,21 @@ func (p *plan) render(gate surreal.RecordID) *writing {
 
 // check compares everything on which the plan rests, with one expression.
 func (p *plan) check(w *writing) {
-	ids := make([]surreal.RecordID, 0, len(p.own)+len(p.others)+2)
+	ids := make([]surreal.RecordID, 0, len(p.Own)+len(p.Others)+2)
 	own, others, places := []any{}, []any{}, []any{}
-	for _, stream := range p.own {
+	for _, stream := range p.Own {
 		ids = append(ids, headID(stream))
-		if h := p.view.heads[stream]; h.Seq > 0 {
+		if h := p.View.Heads[stream]; h.Seq > 0 {
 			own = append(own, []any{stream, h.Seq, h.Chain[:], h.At, h.Count, h.Home})
 		}
 	}
 	w.vars["own"] = ids
 	text := "IF [" + whatCloses + ", (SELECT VALUE [record::id(id), seq, chain, at, count, home] FROM $own WHERE seq > 0)"
-	if len(p.others) > 0 {
-		otherIDs := make([]surreal.RecordID, len(p.others))
-		for i, stream := range p.others {
+	if len(p.Others) > 0 {
+		otherIDs := make([]surreal.RecordID, len(p.Others))
+		for i, stream := range p.Others {
 			otherIDs[i] = headID(stream)
-			if h := p.view.heads[stream]; h.Seq > 0 {
+			if h := p.View.Heads[stream]; h.Seq > 0 {
 				others = append(others, []any{stream, h.Seq})
 			}
 		}
@@ -190,14 +76,14 @@ func (p *plan) check(w *writing) {
 		text += ", (SELECT VALUE [record::id(id), seq] FROM $others WHERE seq > 0)"
 	}
 	var partitions []surreal.RecordID
-	for no, commits := range p.logged {
-		if len(commits) > 0 {
+	for no, end := range p.Ends {
+		if end > p.View.Positions[no] {
 			partitions = append(partitions, surreal.Record("partition", no))
-			places = append(places, p.view.positions[no])
+			places = append(places, p.View.Positions[no])
 		}
 	}
 	want := []any{[]any{}, own}
-	if len(p.others) > 0 {
+	if len(p.Others) > 0 {
 		want = append(want, others)
 	}
 	if len(partitions) > 0 {
@@ -205,12 +91,12 @@ func (p *plan) check(w *writing) {
 		text += ", (SELECT VALUE position FROM $partitions)"
 		want = append(want, places)
 	}
-	if len(p.registers) > 0 {
+	if len(p.Registers) > 0 {
 		versions := p.restRegisters(w)
 		text += ", (SELECT VALUE [record::id(id), version] FROM $registers WHERE version > 0 AND (expires = 0 OR expires > $now))"
 		want = append(want, versions)
 	}
-	w.vars["closers"], w.vars["mine"] = closers, string(p.view.epoch)
+	w.vars["closers"], w.vars["mine"] = closers, string(p.epoch)
 	w.add(text+"] != $want { THROW '"+moved+"' }", "want", want)
 }
 
@@ -219,13 +105,13 @@ func (p *plan) check(w *writing) {
 func (p *plan) restRegisters(w *writing) []any {
 	var ids []surreal.RecordID
 	versions := []any{}
-	for key := range p.registers {
+	for key := range p.Registers {
 		ids = append(ids, registerID(key))
-		if before := p.view.registers[key].Version; before > 0 {
+		if before := p.View.Registers[key].Version; before > 0 {
 			versions = append(versions, []any{[]string{key.Collection, key.Owner, key.Name}, before})
 		}
 	}
-	w.vars["registers"], w.vars["now"] = ids, p.view.now
+	w.vars["registers"], w.vars["now"] = ids, p.View.Now
 	return versions
 }
 
@@ -234,7 +120,7 @@ func (p *plan) restRegisters(w *writing) []any {
 func (p *plan) setRegisters(w *writing) {
 	var puts []map[string]any
 	var gone []surreal.RecordID
-	for key, r := range p.registers {
+	for key, r := range p.Registers {
 		if r.Body == nil {
 			gone = append(gone, registerID(key))
 			continue
@@ -259,14 +145,14 @@ func (p *plan) moveHeads(w *writing) {
 	}
 	var fresh, further []change
 	var touched []surreal.RecordID
-	for _, stream := range slices.Concat(p.own, p.others) {
-		h, ok := p.heads[stream]
+	for _, stream := range slices.Concat(p.Own, p.Others) {
+		h, ok := p.Heads[stream]
 		if !ok {
 			touched = append(touched, headID(stream))
 			continue
 		}
 		c := change{headID(stream), headFieldsOf(h)}
-		if p.view.heads[stream].Seq == 0 {
+		if p.View.Heads[stream].Seq == 0 {
 			fresh = append(fresh, c)
 		} else {
 			further = append(further, c)

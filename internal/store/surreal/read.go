@@ -71,7 +71,7 @@ func (s *Store) read(ctx context.Context, r *reading) error {
 	defer cancel()
 	var answers []surreal.Raw
 	text := "RETURN [(" + strings.Join(r.parts, "), (") + ")]"
-	err := retry(ctx, func() error { return s.db.Select(ctx, text, r.vars, &answers) }, func(err error) bool {
+	err := store.Retry(ctx, func() error { return s.db.Select(ctx, text, r.vars, &answers) }, func(err error) bool {
 		return ctx.Err() == nil && (surreal.Conflict(err) || lost(err))
 	})
 	if err != nil {

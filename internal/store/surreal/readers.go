@@ -45,7 +45,7 @@ func (s *Store) Advance(ctx context.Context, steps ...store.Step) error {
 	w := &writing{vars: surreal.Vars{}}
 	docs, jobs := map[gotong.Key][]byte{}, []store.Job(nil)
 	for i, step := range steps {
-		if err := s.knows(step.Changes); err != nil {
+		if err := store.CheckChanges(step.Changes, s.docs); err != nil {
 			return err
 		}
 		n := strconv.Itoa(i)
@@ -177,7 +177,7 @@ func (s *Store) ClaimJobs(
 
 // NextDue implements [store.Jobs].
 func (s *Store) NextDue(ctx context.Context, queue string) (next gotong.Instant, err error) {
-	end, err := s.begin(ctx)
+	end, err := s.running.Begin(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -268,7 +268,7 @@ func (r *reading) registersOf(list []gotong.Key, now gotong.Instant, into map[go
 
 // FindRegisters implements [store.Registers].
 func (s *Store) FindRegisters(ctx context.Context, of store.KeyRange) (found []store.Register, err error) {
-	end, err := s.begin(ctx)
+	end, err := s.running.Begin(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -306,20 +306,20 @@ const purgeAtOnce = 500
 // clear deletes registers that have expired, of all nodes. It may fail: no read
 // returns them, and the next call deletes them. This is the one query that uses an
 // index; nothing depends on the index being complete.
-func (s *Store) clear(ctx context.Context) {
+func (s *Store) clear(ctx context.Context) error {
 	vars := surreal.Vars{"now": s.now(), "most": purgeAtOnce}
 	for {
 		var gone []surreal.RecordID
 		err := s.db.Select(ctx, "SELECT VALUE id FROM register WHERE expires > 0 AND expires <= $now LIMIT $most", vars, &gone)
 		if err != nil || len(gone) == 0 {
-			return
+			return err
 		}
 		// One of them may have been set again. And the table must not change
 		// while a sealed store is copied.
 		_, err = s.alone(ctx, []string{"DELETE $gone WHERE expires > 0 AND expires <= $now RETURN NONE"},
 			surreal.Vars{"gone": gone, "now": vars["now"]})
 		if err != nil || len(gone) < purgeAtOnce {
-			return
+			return err
 		}
 	}
 }

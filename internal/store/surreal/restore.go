@@ -84,7 +84,7 @@ func (r *restoring) log() {
 	seen := map[gotong.Stream]bool{}
 	for i := range r.events {
 		e := &r.events[i]
-		rows = append(rows, eventRow(e, place{e.Partition, e.Position}))
+		rows = append(rows, eventRow(e, e.Partition, e.Position))
 		if !seen[e.Stream] {
 			seen[e.Stream] = true
 			streams = append(streams, headID(e.Stream))
@@ -123,7 +123,7 @@ func (r *restoring) batches() (rows []batch) {
 		if len(rows) > 0 {
 			b := &rows[len(rows)-1]
 			n := len(b.row.Commits)
-			if b.partition == c.Partition && b.row.First+uint64(n) == c.Position && n < maxCommits {
+			if b.partition == c.Partition && b.row.First+uint64(n) == c.Position && n < store.MaxTogether {
 				b.row.Commits = append(b.row.Commits, commit)
 				continue
 			}

@@ -8,36 +8,40 @@ import (
 
 // writeLog writes events, records, claims and the order of commits.
 func (p *plan) writeLog(w *writing) {
+	var logged [gotong.Partitions][]loggedCommit
+	var events []eventFields
+	requests := make([]requestFields, len(p.Written))
+	for i, c := range p.Written {
+		requests[i] = requestRow(c.Kept)
+		if len(c.Events) > 0 {
+			no := c.Kept.Partition
+			logged[no] = append(logged[no], loggedCommit{Stream: c.Request.Stream, First: c.Kept.First, Last: c.Kept.Last})
+		}
+		for j := range c.Events {
+			events = append(events, eventRow(&c.Events[j], c.Kept.Partition, c.Kept.Position))
+		}
+	}
 	var ends, batches []any
-	after := p.ends()
-	for no, commits := range p.logged {
+	for no, commits := range logged {
 		if len(commits) == 0 {
 			continue
 		}
-		ends = append(ends, map[string]any{"id": surreal.Record("partition", no), "at": after[no]})
+		ends = append(ends, map[string]any{"id": surreal.Record("partition", no), "at": p.Ends[no]})
 		batches = append(batches, map[string]any{
-			"id": surreal.Record("batch", no, after[no]), "first": p.view.positions[no] + 1, "commits": commits,
+			"id": surreal.Record("batch", no, p.Ends[no]), "first": p.View.Positions[no] + 1, "commits": commits,
 		})
 	}
 	if len(ends) > 0 {
 		w.add("FOR $p IN $ends { UPDATE $p.id SET position = $p.at RETURN NONE }", "ends", ends)
 		w.add("INSERT INTO batch $batches RETURN NONE", "batches", batches)
-		events := make([]eventFields, len(p.events))
-		for i, e := range p.events {
-			events[i] = eventRow(e, p.places[i])
-		}
 		w.add("INSERT INTO event $events RETURN NONE", "events", events)
 	}
-	if len(p.order) > 0 {
-		requests := make([]requestFields, len(p.order))
-		for i, key := range p.order {
-			requests[i] = requestRow(p.records[key])
-		}
+	if len(requests) > 0 {
 		w.add("INSERT INTO request $requests RETURN NONE", "requests", requests)
 	}
-	if len(p.claims) > 0 {
+	if len(p.Claims) > 0 {
 		var claims []map[string]any
-		for claim, stream := range p.claims {
+		for claim, stream := range p.Claims {
 			claims = append(claims, map[string]any{"id": claimID(claim), "stream": stream})
 		}
 		w.add("INSERT INTO claim $claims RETURN NONE", "claims", claims)
@@ -66,10 +70,10 @@ type eventFields struct {
 }
 
 // eventRow returns the row of an event. It shares the event's slices.
-func eventRow(e *store.Event, at place) eventFields {
+func eventRow(e *store.Event, no gotong.Partition, position uint64) eventFields {
 	row := eventFields{
 		ID:        surreal.Record("event", string(e.Stream), e.Seq),
-		Partition: at.partition, Position: at.position, UUID: surreal.UUID(e.ID), Type: e.Type, At: e.At,
+		Partition: no, Position: position, UUID: surreal.UUID(e.ID), Type: e.Type, At: e.At,
 		Audience: e.Audience, Count: e.Count, Data: string(e.Data), Content: string(e.Content),
 		DataSalt: e.DataSalt[:], ContentCommit: e.ContentCommit[:], Prev: e.Prev[:], Chain: e.Chain[:], Erased: e.Erased,
 	}
@@ -132,14 +136,14 @@ func (w *writing) documents(docs map[gotong.Key][]byte) {
 // eraseContent deletes contents and content salts, and the salts and fingerprints
 // of their requests, with which a content could be guessed.
 func (p *plan) eraseContent(w *writing) {
-	if len(p.erase) == 0 {
+	if len(p.Erase) == 0 {
 		return
 	}
-	events := make([]surreal.RecordID, len(p.erase))
-	requests := make([]surreal.RecordID, len(p.blind))
-	for i, key := range p.erase {
+	events := make([]surreal.RecordID, len(p.Erase))
+	requests := make([]surreal.RecordID, len(p.Blind))
+	for i, key := range p.Erase {
 		events[i] = surreal.Record("event", string(key.Stream), key.Seq)
-		requests[i] = requestID(p.blind[i])
+		requests[i] = requestID(p.Blind[i])
 	}
 	w.add("UPDATE $erase SET content = NONE, content_salt = NONE, erased = true RETURN NONE", "erase", events)
 	w.add("UPDATE $blind SET salt = NONE, fingerprint = NONE RETURN NONE", "blind", requests)

@@ -6,12 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"regexp"
 	"strings"
-	"time"
 
-	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/surreal"
 )
@@ -43,10 +40,10 @@ func migrate(ctx context.Context, db *surreal.Client, list []store.Migration) er
 				err = fmt.Errorf("migration %s: %w", m.Name, err)
 			}
 		}
-		if err != nil && (tries >= maxTries || !surreal.Conflict(err) && !surreal.Exists(err)) {
+		if err != nil && (tries >= store.MaxTries || !surreal.Conflict(err) && !surreal.Exists(err)) {
 			return err
 		}
-		if err := pause(ctx, tries); err != nil {
+		if err := store.Pause(ctx, tries); err != nil {
 			return err
 		}
 	}
@@ -168,42 +165,9 @@ func erasVars(eras store.Eras) surreal.Vars {
 	return surreal.Vars{"eras": string(text), "epoch": string(eras.Epoch())}
 }
 
-func (s *Store) knows(changes []store.Change) error {
-	for _, ch := range changes {
-		if !s.docs[ch.Key.Collection] {
-			return fmt.Errorf("%w: no collection %q", store.ErrMalformed, ch.Key.Collection)
-		}
-	}
-	return nil
-}
-
-// maxTries bounds how often a transaction that collided with another one is
-// repeated. Of those that collide, one always succeeds.
-const maxTries = 64
-
 // again repeats a transaction while it collides with others.
 func (s *Store) again(ctx context.Context, f func() error) error {
-	return failure(retry(ctx, f, surreal.Conflict))
-}
-
-// retry repeats f while its error is one for which that may help.
-func retry(ctx context.Context, f func() error, helps func(error) bool) error {
-	for tries := 0; ; tries++ {
-		err := f()
-		if err == nil || tries >= maxTries || !helps(err) {
-			return err
-		}
-		if err := pause(ctx, tries); err != nil {
-			return err
-		}
-	}
-}
-
-// pause waits for a random time, on average longer with each try, and at most 64
-// ms.
-func pause(ctx context.Context, tries int) error {
-	clock.Pause(ctx, rand.N(time.Millisecond<<min(tries, 6))) //nolint:gosec // spreads load, guards nothing
-	return ctx.Err()
+	return failure(store.Retry(ctx, f, surreal.Conflict))
 }
 
 // Why a server is rejected.

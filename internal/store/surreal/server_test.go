@@ -81,7 +81,7 @@ func TestExpiredRegistersLeaveTheTable(t *testing.T) {
 			check(t, s.SetRegister(t.Context(), key, 0, []byte("x"), expires))
 		}
 		now.Store(1005)
-		s.clear(t.Context())
+		check(t, s.clear(t.Context()))
 		var names []string
 		check(t, operator(t, cfg).Select(t.Context(), "SELECT VALUE record::id(id)[2] FROM register", nil, &names))
 		if len(names) != 2 || names[0] != "later" || names[1] != "never" {

@@ -43,7 +43,7 @@ type Options struct {
 	Collections []string
 	// Now is the clock by which registers expire; nil: they never expire.
 	Now func() gotong.Instant
-	// Clock is compared with the database's, see [MaxSkew]; nil: no clock is.
+	// Clock is compared with the database's, see [store.MaxSkew]; nil: no clock is.
 	Clock func() gotong.Instant
 	// UnsafeEngine accepts an engine that may lose acknowledged writes.
 	UnsafeEngine bool
@@ -63,15 +63,15 @@ type Store struct {
 	eras  atomic.Pointer[store.Eras]
 	docs  map[string]bool
 	gates chan surreal.RecordID
-	queue *store.Writer[op]
+	queue *store.Writer[store.Batch]
 	known positions
 	crowd crowd
-	clock skew
+	clock store.Skew
 
 	ctx     context.Context //nolint:containedctx // ends with Close, for what outlives the call of Open
 	cancel  context.CancelFunc
 	closing sync.Once
-	running calls
+	running store.Calls
 	ended   sync.WaitGroup
 }
 
@@ -100,15 +100,15 @@ func Open(ctx context.Context, cfg surreal.Config, o Options) (*Store, error) {
 	if s.now == nil {
 		s.now = func() gotong.Instant { return 0 }
 	}
-	s.clock.now = o.Clock
+	s.clock.Now = o.Clock
 	if err := s.prepare(ctx, o); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("surreal: open %s: %w", cfg, err)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	s.ended.Go(s.keep)
-	s.queue = store.NewWriter(store.WriterOptions[op]{
-		Write: s.writeAll, Observe: o.Observe, MaxBatch: maxCommits, MaxBatchBytes: maxBytes,
+	s.ended.Go(func() { store.Keep(s.ctx, s.checkClock, s.clear) })
+	s.queue = store.NewWriter(store.WriterOptions[store.Batch]{
+		Write: s.writeAll, Observe: o.Observe, MaxBatch: store.MaxTogether, MaxBatchBytes: store.MaxBytesTogether,
 	})
 	return s, nil
 }
@@ -116,7 +116,7 @@ func Open(ctx context.Context, cfg surreal.Config, o Options) (*Store, error) {
 // connect repeats an attempt that collided with another node: on 3.x, entering a
 // database that does not exist creates it.
 func connect(ctx context.Context, cfg surreal.Config, o surreal.Options) (db *surreal.Client, err error) {
-	err = retry(ctx, func() (err error) {
+	err = store.Retry(ctx, func() (err error) {
 		db, err = surreal.Open(ctx, cfg, o)
 		return err
 	}, surreal.Conflict)
@@ -199,48 +199,13 @@ func (s *Store) Failed() error { return nil }
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.queue.Close()
-		s.running.end()
+		s.running.End()
 		s.cancel()
 		s.ended.Wait()
 		s.closeGates()
 		s.db.Close()
 	})
 	return nil
-}
-
-// begin lets a call run, unless the store is closed or ctx is done already.
-func (s *Store) begin(ctx context.Context) (end func(), err error) {
-	if !s.running.begin() {
-		return nil, store.ErrClosed
-	}
-	if err := ctx.Err(); err != nil {
-		s.running.Done()
-		return nil, err
-	}
-	return s.running.Done, nil
-}
-
-// calls counts what runs, so that Close can wait for it.
-type calls struct {
-	sync.WaitGroup
-	mu     sync.Mutex // guards closed, so that no call begins once Close waits
-	closed bool
-}
-
-func (c *calls) begin() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.closed {
-		c.Add(1)
-	}
-	return !c.closed
-}
-
-func (c *calls) end() {
-	c.mu.Lock()
-	c.closed = true
-	c.mu.Unlock()
-	c.Wait()
 }
 
 func failure(err error) error {

@@ -60,7 +60,7 @@ func (s *Store) FindTexts(ctx context.Context, f store.Finding) ([]store.Documen
 	if !s.docs[f.Collection] {
 		return nil, fmt.Errorf("surreal: no collection %q", f.Collection)
 	}
-	end, err := s.begin(ctx)
+	end, err := s.running.Begin(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -31,14 +31,14 @@ func TestPartOfABatchLeavesTheOutcomeUnknown(t *testing.T) {
 			`DEFINE EVENT sealing ON head WHEN $event != "DELETE" THEN { UPSERT meta:sealed SET value = "elsewhere" }`, nil))
 		m := storetest.NewMaker(s.Epoch())
 		var batch []store.Commit
-		for _, events := range []int{maxEvents / 2, maxEvents / 2, 1} {
+		for _, events := range []int{store.MaxCommitEvents, store.MaxCommitEvents, 1} {
 			batch = append(batch, m.Next(storetest.Draft{Stream: "thread/a", Events: events, Bare: true}))
 		}
 		out, err := store.CommitAll(t.Context(), s, batch)
 		if err == nil || errors.Is(err, store.ErrSealed) {
 			t.Errorf("%+v, %v", out, err)
 		}
-		if headOf(t, sealer, "thread/a").Seq != maxEvents {
+		if headOf(t, sealer, "thread/a").Seq != 2*store.MaxCommitEvents {
 			t.Error("the first was not written")
 		}
 		if _, err := store.CommitAll(t.Context(), s, batch[2:]); !errors.Is(err, store.ErrSealed) {

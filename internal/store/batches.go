@@ -1,0 +1,105 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// The bounds of one transaction of a database that several nodes share. A larger
+// batch is written in several transactions, one after the other.
+const (
+	MaxTogether      = 256 // commits
+	MaxBytesTogether = 8 << 20
+
+	maxEventsTogether = 2 * MaxCommitEvents
+)
+
+// Batch is a batch that was submitted, and where its outcomes go.
+type Batch struct {
+	Commits []Commit
+	Out     []Outcome
+}
+
+// SubmitTo submits a batch to the queue of an adapter whose work is [Batch].
+func SubmitTo(
+	ctx context.Context, w *Writer[Batch], batch []Commit, announce func([]Outcome), done func([]Outcome, error),
+) {
+	b := Batch{batch, make([]Outcome, len(batch))}
+	w.Submit(ctx, CommitWork(b, batch, b.Out, announce, done))
+}
+
+// CheckBatch returns [ErrMalformed] unless each commit passes [Commit.Check] and
+// changes documents of these collections alone.
+func CheckBatch(batch []Commit, collections map[string]bool) error {
+	for i := range batch {
+		if err := batch[i].Check(); err != nil {
+			return err
+		}
+		if err := CheckChanges(batch[i].Changes, collections); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckChanges returns [ErrMalformed] if a change is of another collection.
+func CheckChanges(changes []Change, collections map[string]bool) error {
+	for _, ch := range changes {
+		if !collections[ch.Key.Collection] {
+			return fmt.Errorf("%w: no collection %q", ErrMalformed, ch.Key.Collection)
+		}
+	}
+	return nil
+}
+
+// WriteBatches writes the batches of several calls as one, in as few transactions as
+// their size allows. settle decides the outcomes of commits and carries them out in
+// one transaction.
+func WriteBatches(ops []*Work[Batch], settle func([]Commit) ([]Outcome, error)) error {
+	batch := ops[0].What.Commits
+	if len(ops) > 1 {
+		batch = nil
+		for _, o := range ops {
+			batch = append(batch, o.What.Commits...)
+		}
+	}
+	out := make([]Outcome, 0, len(batch))
+	for len(batch) > 0 {
+		n := fitting(batch)
+		some, err := settle(batch[:n])
+		if err != nil {
+			return Hedged(err, len(out) > 0)
+		}
+		out, batch = append(out, some...), batch[n:]
+	}
+	for _, o := range ops {
+		out = out[copy(o.What.Out, out):]
+	}
+	return nil
+}
+
+// fitting returns how many of the commits one transaction can hold, at least one.
+func fitting(batch []Commit) (n int) {
+	events, bytes := 0, 0
+	for n < min(len(batch), MaxTogether) {
+		events += len(batch[n].Events)
+		bytes += batch[n].Size()
+		if n > 0 && (events > maxEventsTogether || bytes > MaxBytesTogether) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// Hedged returns err without its claim that nothing was written, if some of the
+// batch may have been.
+func Hedged(err error, some bool) error {
+	for _, nothing := range []error{ErrFull, ErrBusy, ErrClock, ErrSealed, ErrUnfinished, ErrMalformed} {
+		if some && errors.Is(err, nothing) {
+			return errors.New("store: some of the batch may be written: " + err.Error())
+		}
+	}
+	return err
+}
