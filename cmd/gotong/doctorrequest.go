@@ -102,7 +102,7 @@ func (c *doctorCmd) checkProxy(ctx context.Context, f *findings, web *http.Clien
 		return
 	}
 	web.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // keeps the token here
-	resp, err := get(ctx, web, strings.TrimRight(u.String(), "/")+app.SeenPath, http.Header{ //nolint:bodyclose // get closes it
+	resp, err := get(ctx, web, strings.TrimRight(u.String(), "/")+app.SeenPath, http.Header{          //nolint:bodyclose // get closes it
 		"Authorization": {"Bearer " + token}, "X-Forwarded-For": {invented}, "Forwarded": {"for=" + invented},
 	})
 	var seen app.Seen
