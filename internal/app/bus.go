@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/bus/livequery"
 	"gotong.dev/gotong/internal/bus/redis"
 	"gotong.dev/gotong/internal/clock"
@@ -35,20 +36,9 @@ func (a *App) newRedis() error {
 	if ownStore(&a.cfg) {
 		a.log.WarnContext(a.base, "no other node can use this store, so Redis serves for rate limits only")
 	}
-	m := a.metrics.Bus
 	link, err := redis.New(redis.Options{
 		URL: a.cfg.Redis, Installation: string(a.store.Epoch()), Clock: a.clock, Asking: asking,
-		Observer: redis.Observer{
-			Connected: func() {
-				m.Connected(true)
-				a.log.InfoContext(a.base, "Redis is connected")
-			},
-			Lost: func(why error) {
-				m.Connected(false)
-				a.log.WarnContext(a.base, "Redis is away; this node finds commits of other nodes by polling the store", "cause", why)
-			},
-			Sent: m.Sent, Received: m.Received, Dropped: m.Dropped,
-		},
+		Observer: a.busObserver("redis"),
 	})
 	if err != nil {
 		return err
@@ -69,21 +59,27 @@ func (a *App) newLiveQuery(ctx context.Context) error {
 	if a.database, err = surreal.Open(ctx, address, surreal.Options{Sockets: 1}); err != nil {
 		return fmt.Errorf("bus: %w", err)
 	}
+	a.notices = livequery.New(livequery.Options{Database: a.database, Observer: a.busObserver("livequery")})
+	a.bus = a.notices
+	return nil
+}
+
+// busObserver counts the messages of the bus with this name, and logs when it
+// works and when it does not.
+func (a *App) busObserver(name string) bus.Observer {
 	m := a.metrics.Bus
-	a.notices = livequery.New(livequery.Options{Database: a.database, Observer: livequery.Observer{
+	return bus.Observer{
 		Connected: func() {
 			m.Connected(true)
-			a.log.InfoContext(a.base, "the database sends notifications of commits")
+			a.log.InfoContext(a.base, "the bus is connected", "bus", name)
 		},
 		Lost: func(why error) {
 			m.Connected(false)
-			a.log.WarnContext(a.base, "the database sends no notifications; this node finds commits of other nodes by polling",
-				"cause", why)
+			a.log.WarnContext(a.base, "the bus is away; this node finds commits of other nodes by polling the store",
+				"bus", name, "cause", why)
 		},
-		Received: m.Received, Dropped: m.Dropped,
-	}})
-	a.bus = a.notices
-	return nil
+		Sent: m.Sent, Received: m.Received, Dropped: m.Dropped,
+	}
 }
 
 // shared reports whether other nodes may use the same store.

@@ -42,113 +42,42 @@ const (
 var (
 	errSilent   = errors.New("livequery: the live query does not report new positions")
 	errKilled   = errors.New("livequery: the database ended the live query")
-	errNotYet   = errors.New("livequery: not started yet")
 	errNoWakeUp = errors.New("livequery: the database sent a notification that is not a position")
 )
 
 // Options are what a bus is made of. Database is required.
 type Options struct {
 	Database *surreal.Client
-	Observer Observer
-}
-
-// Observer receives events for metrics and logs. Nil fields are not called;
-// none may block.
-type Observer struct {
-	Connected func()          // wake-ups arrive from now on
-	Lost      func(why error) // wake-ups no longer arrive; called once per outage
-	Received  func(n int)
-	Dropped   func(n int) // messages that this bus does not carry
-}
-
-func (o *Observer) fill() {
-	if o.Connected == nil {
-		o.Connected = func() {}
-	}
-	if o.Lost == nil {
-		o.Lost = func(error) {}
-	}
-	for _, f := range []*func(int){&o.Received, &o.Dropped} {
-		if *f == nil {
-			*f = func(int) {}
-		}
-	}
+	Observer bus.Observer
 }
 
 // Bus is one node's end of the bus. It is safe for concurrent use.
 type Bus struct {
-	opt      Options
-	in       *bus.Queue
+	*bus.Link
+	database *surreal.Client
 	reported [gotong.Partitions]atomic.Uint64 // by the live query
-
-	mu    sync.Mutex // guards what follows
-	why   error      // of the present outage; nil while wake-ups arrive
-	noted bool       // Observer.Lost was called for the outage
 }
 
 // New returns a bus; Run starts it. The client remains the caller's to close.
 func New(opt Options) *Bus {
-	opt.Observer.fill()
-	return &Bus{opt: opt, in: bus.NewQueue(0), why: errNotYet}
+	b := &Bus{database: opt.Database}
+	b.Link = bus.NewLink(opt.Observer, b.follow)
+	return b
 }
 
 // Publish implements [bus.Bus]. It sends nothing: the commit itself is a
 // wake-up, and this bus carries no other messages.
 func (b *Bus) Publish(m bus.Message) {
 	if m.Wake == nil {
-		b.opt.Observer.Dropped(1)
+		b.Observer.Dropped(1)
 	}
-}
-
-// Check returns nil while wake-ups arrive, and otherwise the reason why they do
-// not.
-func (b *Bus) Check(context.Context) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.why
-}
-
-// Run implements [bus.Bus].
-func (b *Bus) Run(ctx context.Context, handle func(bus.Message)) error {
-	var following sync.WaitGroup
-	following.Go(func() { b.keep(ctx) })
-	defer following.Wait()
-	b.in.Deliver(ctx, handle)
-	return nil
-}
-
-// keep starts the live query again and again until ctx ends.
-func (b *Bus) keep(ctx context.Context) {
-	bus.Keep(ctx, func(ctx context.Context) bool {
-		err := b.follow(ctx)
-		return ctx.Err() == nil && b.lost(err)
-	})
-}
-
-// lost records why no wake-ups arrive, and returns whether they did before.
-func (b *Bus) lost(why error) bool {
-	b.mu.Lock()
-	was, first := b.why == nil, !b.noted
-	b.why, b.noted = why, true
-	b.mu.Unlock()
-	if first {
-		b.opt.Observer.Lost(why)
-	}
-	return was
-}
-
-func (b *Bus) connected() {
-	b.mu.Lock()
-	b.why, b.noted = nil, false
-	b.mu.Unlock()
-	b.opt.Observer.Connected()
 }
 
 // follow receives notifications until an error or the end of ctx.
 func (b *Bus) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	live, err := b.opt.Database.Live(ctx, followThem, nil)
+	live, err := b.database.Live(ctx, followThem, nil)
 	if err != nil {
 		return err
 	}
@@ -161,7 +90,7 @@ func (b *Bus) follow(ctx context.Context) error {
 		b.reported[p].Store(position)
 		b.wake(gotong.Partition(p), position)
 	}
-	b.connected()
+	b.Proven()
 	var checking sync.WaitGroup
 	checking.Go(func() { cancel(b.poll(ctx)) })
 	defer checking.Wait()
@@ -200,7 +129,7 @@ func (b *Bus) receive(n surreal.Notification) error {
 			break
 		}
 	}
-	b.opt.Observer.Received(1)
+	b.Observer.Received(1)
 	b.wake(p, row.Position)
 	return nil
 }
@@ -222,7 +151,7 @@ func partitionOf(key any) (gotong.Partition, bool) {
 }
 
 func (b *Bus) wake(p gotong.Partition, position uint64) {
-	b.in.Put(bus.Message{Wake: &bus.Wake{Partition: p, Position: position}})
+	b.Receive(bus.Message{Wake: &bus.Wake{Partition: p, Position: position}})
 }
 
 // poll reads the positions at intervals. It returns an error when the live
@@ -262,7 +191,7 @@ func (b *Bus) positions(ctx context.Context) (list [gotong.Partitions]uint64, er
 		No       uint64
 		Position uint64
 	}
-	if err := b.opt.Database.Select(ctx, readPositions, nil, &rows); err != nil {
+	if err := b.database.Select(ctx, readPositions, nil, &rows); err != nil {
 		return list, err
 	}
 	for _, r := range rows {

@@ -118,7 +118,7 @@ func TestSilentQueryAndKilledDatabase(t *testing.T) {
 		t.Cleanup(s.Stop)
 		db := table(t, s.Fresh(), surreal.Options{}) // a short Stall would end connections on a busy machine
 		received, changes := make(chan uint64, 1024), make(chan string, 64)
-		b := livequery.New(livequery.Options{Database: db, Observer: livequery.Observer{
+		b := livequery.New(livequery.Options{Database: db, Observer: bus.Observer{
 			Connected: func() { changes <- "connected" }, Lost: func(err error) { changes <- "lost: " + err.Error() },
 		}})
 		ctx, cancel := context.WithCancel(context.Background())
@@ -220,7 +220,7 @@ func TestSilentQueryAndKilledDatabase(t *testing.T) {
 // carry.
 func TestDroppedCountsAllButWakeUps(t *testing.T) {
 	dropped := 0
-	b := livequery.New(livequery.Options{Observer: livequery.Observer{Dropped: func(n int) { dropped += n }}})
+	b := livequery.New(livequery.Options{Observer: bus.Observer{Dropped: func(n int) { dropped += n }}})
 	b.Publish(bus.Message{Wake: &bus.Wake{Position: 1}})
 	b.Publish(bus.Message{Signal: &bus.Signal{Type: "typing"}})
 	b.Publish(bus.Message{Ended: &bus.Ended{UserID: "ann"}})

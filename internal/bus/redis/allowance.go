@@ -54,7 +54,7 @@ func (l *Link) Take(
 	ctx context.Context, name, key string, perSecond float64, burst, want int,
 ) (given int, wait time.Duration, err error) {
 	client := l.client.Load()
-	if client == nil || !l.up.Load() || l.opt.Clock.Mono() < clock.Moment(l.pause.Load()) {
+	if client == nil || l.Check(ctx) != nil || l.opt.Clock.Mono() < clock.Moment(l.pause.Load()) {
 		return 0, 0, ErrUnavailable
 	}
 	select {

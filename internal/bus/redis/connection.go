@@ -34,7 +34,7 @@ func (l *Link) connection(ctx context.Context) error {
 	defer cut()
 	l.client.Store(&client)
 	defer l.client.Store(nil)
-	l.opt.Observer.Dropped(l.out.DropSignals())
+	l.Observer.Dropped(l.Out.DropSignals())
 	t := subscription{Link: l, client: client, probed: make(chan struct{}, 1), sharded: true}
 	err = t.run(ctx)
 	if unknownCommand(err) { // a server before 7.0, or one that has sharded pub/sub disabled
@@ -59,7 +59,7 @@ type subscription struct {
 
 // Both channels are in one slot of a cluster, which one subscription requires.
 func (t *subscription) channel() string { return "gotong:{" + t.opt.Installation + "}:bus" }
-func (t *subscription) probe() string   { return "gotong:{" + t.opt.Installation + "}:probe:" + t.id }
+func (t *subscription) probe() string   { return "gotong:{" + t.opt.Installation + "}:probe:" + t.ID }
 
 // run sends and receives until an error.
 func (t *subscription) run(ctx context.Context) error {
@@ -92,10 +92,10 @@ func (t *subscription) loop(ctx context.Context, over <-chan error) error {
 			return errMoved
 		case <-t.probed:
 			patience.Reset(silence)
-			t.proven()
+			t.Proven()
 		case <-tick.C:
 			err = t.send(ctx, t.publication(t.probe(), "."))
-		case <-t.out.Ready():
+		case <-t.Out.Ready():
 			err = t.publish(ctx)
 		}
 		if err != nil {
@@ -113,7 +113,7 @@ func (t *subscription) receive(ctx context.Context) error {
 	}
 	return t.client.Receive(ctx, subscribe, func(m rueidis.PubSubMessage) {
 		if m.Channel == t.channel() {
-			t.enqueue(m.Message)
+			t.ReceiveText(m.Message)
 			return
 		}
 		select {
@@ -131,35 +131,25 @@ func (t *subscription) publication(channel, text string) rueidis.Completed {
 }
 
 func (t *subscription) publish(ctx context.Context) error {
-	list := t.out.Take()
+	list := t.Out.Take()
 	for len(list) > 0 {
 		part := list[:min(batch, len(list))]
 		list = list[len(part):]
 		commands := make([]rueidis.Completed, 0, len(part))
 		for _, m := range part {
-			if text, ok := t.encode(m); ok {
+			if text, ok := t.Encode(m, bus.MaxMessage); ok {
 				commands = append(commands, t.publication(t.channel(), text))
 			}
 		}
 		if err := t.send(ctx, commands...); err != nil {
-			t.opt.Observer.Dropped(len(part))
-			t.requeue(part, list)
+			t.Observer.Dropped(len(part))
+			t.Requeue(part)
+			t.Requeue(list)
 			return err
 		}
-		t.opt.Observer.Sent(len(commands))
+		t.Observer.Sent(len(commands))
 	}
 	return nil
-}
-
-// requeue puts back the messages that are still useful later: all but signals.
-func (t *subscription) requeue(lists ...[]bus.Message) {
-	for _, list := range lists {
-		for _, m := range list {
-			if m.Signal == nil {
-				t.out.Put(m)
-			}
-		}
-	}
 }
 
 // send sends commands and waits up to a second for the answers.

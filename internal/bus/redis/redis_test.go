@@ -83,7 +83,7 @@ func newPair(t *testing.T, opt redis.Options) *pair {
 	p := &pair{received: make(chan bus.Message, 1024), ready: make(chan struct{}, 64), changes: make(chan string, 64)}
 	opt.Observer.Connected = func() { p.ready <- struct{}{} }
 	p.a = newLink(t, opt)
-	opt.Observer = redis.Observer{
+	opt.Observer = bus.Observer{
 		Connected: func() { p.changes <- "connected" }, Lost: func(err error) { p.changes <- "lost: " + err.Error() },
 	}
 	p.b = newLink(t, opt)
@@ -184,7 +184,7 @@ func TestDemotedServerIsLeft(t *testing.T) {
 		return master.Addr
 	})
 	changes := make(chan string, 8)
-	l := newLink(t, redis.Options{URL: "redis://" + px.Addr() + "?protocol=2", Observer: redis.Observer{
+	l := newLink(t, redis.Options{URL: "redis://" + px.Addr() + "?protocol=2", Observer: bus.Observer{
 		Connected: func() { changes <- "connected" }, Lost: func(err error) { changes <- err.Error() },
 	}})
 	ctx, cancel := context.WithCancel(t.Context())
