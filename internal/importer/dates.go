@@ -16,7 +16,6 @@ var (
 
 // evidence is what was decided about a WhatsApp export as a whole.
 type evidence struct {
-	shape   string // of most heads
 	Order   string // of the parts of its dates, and why
 	Guessed bool   // nothing in the file decides the order
 }
@@ -77,7 +76,7 @@ func countDates(records []waRecord, latest time.Time) (c dateCount) {
 		c.dates++
 		a, b := atoi(r.date[0]), atoi(r.date[1])
 		switch {
-		case len(r.date[0]) >= 3 || a > 31 || atoi(r.date[0]) == 0: // a year, or an era
+		case r.startsWithYear():
 			c.years++
 			continue
 		case a > 12 && b <= 12:
@@ -107,13 +106,30 @@ func later(a, b time.Time) int {
 	return 0
 }
 
-// when returns the record's wall clock; false if there is no such date.
+// startsWithYear reports dates whose first part can only be a year or an era.
+func (r waRecord) startsWithYear() bool {
+	n := atoi(r.date[0])
+	return len(r.date[0]) > 2 || n == 0 || n > 31
+}
+
+// when returns the record's wall clock; false if there is no such date. One that does not exist in
+// the file's order, but in another, has that: whether a line can be read must not depend on the
+// lines that follow it.
 func (r waRecord) when(o order) (time.Time, bool) {
-	if len(r.date[0]) >= 3 || r.date[0] != "" && r.date[0][0] > '9' || r.named {
-		o = yearFirst
+	day, ok := r.day(yearFirst)
+	if !r.startsWithYear() {
+		d, okD := r.day(dayFirst)
+		m, okM := r.day(monthFirst)
+		switch {
+		case o == yearFirst && ok:
+		case okD && (o != monthFirst || !okM):
+			day = d
+		default:
+			day = m
+		}
+		ok = okD || okM
 	}
-	d, ok := r.day(o)
-	return d.Add(time.Duration(r.hour)*time.Hour + time.Duration(r.minute)*time.Minute + time.Duration(r.second)*time.Second), ok
+	return day.Add(time.Duration(r.hour)*time.Hour + time.Duration(r.minute)*time.Minute + time.Duration(r.second)*time.Second), ok
 }
 
 func (r waRecord) day(o order) (time.Time, bool) {
@@ -145,8 +161,10 @@ func fullYear(s string) (int, bool) {
 }
 
 // fillYears adds the year to dates that have none. The last date gets the newest year that
-// does not put it after latest. Before it, each step back over a new year takes one off.
+// does not put it after latest. Before it, each step back over a new year takes one off; a
+// step of less than a month is a clock that was wrong.
 func fillYears(records []waRecord, latest time.Time) {
+	const oldest = 2004 // before any export; a leap year
 	year, next := latest.Year(), latest
 	for i := len(records) - 1; i >= 0; i-- {
 		r := &records[i]
@@ -154,12 +172,13 @@ func fillYears(records []waRecord, latest time.Time) {
 			continue
 		}
 		r.noYear = true
-		d := time.Date(year, time.Month(atoi(r.date[1])), atoi(r.date[2]), 0, 0, 0, 0, time.UTC)
-		if d.After(next) {
-			year--
-			d = d.AddDate(-1, 0, 0)
+		for y := year; y >= max(oldest, year-8); y-- { // the 29th of February is in every fourth year, or eighth
+			d := time.Date(y, time.Month(atoi(r.date[1])), atoi(r.date[2]), 0, 0, 0, 0, time.UTC)
+			if d.Day() == atoi(r.date[2]) && !d.After(next) {
+				year, next = y, d.AddDate(0, 1, 0)
+				break
+			}
 		}
-		next = d
 		r.date[0] = time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC).Format("2006")
 	}
 }

@@ -1,37 +1,54 @@
 package importer
 
 import (
+	"bufio"
 	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"gotong.dev/gotong"
 )
 
-// TestALongerExportExtends: wherever an export was cut, parsing ends without a panic, request ids
+// FuzzExtension: wherever an export was cut, parsing ends without a panic, request ids
 // are unique and allowed, the plan is sound, and the same export with more
 // lines after it begins with the same steps.
-func TestALongerExportExtends(t *testing.T) {
-	// A nick with an invisible character is none: no command could hold it.
-	check := func(head, tail []byte) {
+func FuzzExtension(f *testing.F) {
+	f.Add([]byte("[22:44] <endah> ya"), []byte("=== jok\u00ad\u00adeliling [a@b] has joined #rt05\n[22:45] <jok\u00adeliling> halo\n"))
+	year := "1 Mar, 10:00 - Joko: x\n28 Feb, 10:00 - Joko: x\n"
+	for _, c := range [][2]string{ // each was once decided by what follows
+		{"8/16/26, 10:00 - Joko: x", "y"},                                                   // the order of dates
+		{"29 Feb, 10:00 - Joko: x\n" + year + year, "y\n" + year},                           // whether the date exists
+		{"[17/08/26, 10:00:00] Joko: x", strings.Repeat("y\n17/08/26, 10:00 - Wati: ", 11)}, // the form of most lines
+		{"1/8/26 1:00 - J\x00\x00\x00\x00: x", strings.Repeat("\x00", 40)},                  // UTF-16
+		{
+			"[17/08/26, 10:00:00] Wa: \u200eJoko left\n[17/08/26, 10:00:01] Wa: \u200elive\n[17/08/26, 10:00:01] Joko: x",
+			"y\n[17/08/26, 10:00:02] Wa: x", // whose name is the group's
+		},
+	} {
+		f.Add([]byte(c[0]), []byte(c[1]))
+	}
+	for _, name := range []string{"testdata/2026-08-16.txt", "testdata/whatsapp-android-id.txt", "testdata/whatsapp-ios-en.txt"} {
+		raw, err := os.ReadFile(filepath.Clean(name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		for cut := 0; cut <= len(raw); cut += 400 {
+			f.Add(raw[max(cut-400, 0):cut], raw[cut:min(cut+400, len(raw))])
+		}
+	}
+	f.Fuzz(func(t *testing.T, head, tail []byte) {
+		if _, plain := utf8Reader(bytes.NewReader(head)).(*bufio.Reader); !plain {
+			t.Skip("in UTF-16, one byte is no line end")
+		}
 		irc := Source{Format: IRC, Name: "2026-08-17.txt"}
 		extends(t, irc, append(slices.Clone(head), '\n'), tail)
 		// A message of WhatsApp goes on until the next begins.
 		begin := []byte("17/08/26, 10:00 - Wati: ")
-		extends(t, Source{Format: WhatsApp}, append(slices.Clone(head), '\n'), append(begin, tail...))
-	}
-	check([]byte("[22:44] <endah> ya"), []byte("=== jok\u00ad\u00adeliling [a@b] has joined #rt05\n[22:45] <jok\u00adeliling> halo\n"))
-	for _, name := range []string{"testdata/2026-08-16.txt", "testdata/whatsapp-android-id.txt", "testdata/whatsapp-ios-en.txt"} {
-		raw, err := os.ReadFile(filepath.Clean(name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for cut := 0; cut <= len(raw); cut += 40 {
-			check(raw[:cut], raw[cut:])
-		}
-	}
+		extends(t, Source{Format: WhatsApp, Latest: sampleTime}, append(slices.Clone(head), '\n'), append(begin, tail...))
+	})
 }
 
 func extends(t *testing.T, s Source, head, tail []byte) {

@@ -56,12 +56,12 @@ func lines(r io.Reader) iter.Seq2[line, error] {
 // utf8Reader decodes UTF-16, and passes on everything else.
 func utf8Reader(r io.Reader) io.Reader {
 	in := bufio.NewReader(r)
-	head, _ := in.Peek(64) // an error comes again with the first read
+	head, _ := in.Peek(4) // an error comes again with the first read
 	order := unicode16.LittleEndian
 	switch {
 	case bytes.HasPrefix(head, []byte{0xfe, 0xff}):
 		order = unicode16.BigEndian
-	case bytes.HasPrefix(head, []byte{0xff, 0xfe}), bytes.Count(head, []byte{0}) > len(head)/4:
+	case bytes.HasPrefix(head, []byte{0xff, 0xfe}), len(head) == 4 && head[2] != 0 && head[3] == 0:
 	default:
 		return in
 	}

@@ -117,6 +117,23 @@ func TestRandomBytesAreRejected(t *testing.T) {
 	}
 }
 
+// FuzzOpen: whatever the bytes, nothing panics, and what is accepted has messages.
+func FuzzOpen(f *testing.F) {
+	for _, path := range samples(f) {
+		raw, err := os.ReadFile(filepath.Clean(path))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		survey, list, err := opened(t, write(t, "x.txt", raw), Source{})
+		if err != nil && len(list) > 0 || err == nil && survey.Steps == 0 {
+			t.Errorf("%d entries, %d steps, %v", len(list), survey.Steps, err)
+		}
+	})
+}
+
 // TestAnExportWithoutMessages is rejected, also where a part of it could not be read.
 func TestAnExportWithoutMessages(t *testing.T) {
 	raw := []byte(`{"name":"x","type":"private_group","id":2,"messages":[{"id":1,"type":"service","date_unixtime":"1786960800",` +

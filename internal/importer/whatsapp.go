@@ -38,14 +38,19 @@ func parseWhatsApp(s Source, r io.Reader, v *evidence) entries {
 			yield(Entry{}, err)
 			return
 		}
-		v.shape = oneShape(records)
+		oneShape(records)
 		fillYears(records, s.Latest)
 		order := v.dateOrder(records, s)
-		w := waReader{s, waGroup(records)}
+		w := waReader{Source: s}
+		for _, rec := range records {
+			w.hear(rec)
+		}
 		if name := firstOf(nameInFile(s.Name), w.group); name != "" && !yield(Entry{Kind: Named, Text: name}, nil) {
 			return
 		}
+		w = waReader{Source: s}
 		for _, rec := range records {
+			w.hear(rec)
 			for _, e := range w.entries(rec, order) {
 				if !yield(e, nil) {
 					return
@@ -103,54 +108,41 @@ func waRecords(r io.Reader) ([]waRecord, error) {
 
 const noMessage = "it belongs to no message"
 
-// oneShape returns the shape of most heads. A head of another shape is doubtful
-// unless the file was joined by hand: it comes from a text that quotes a chat, and
-// its author did not write here.
-func oneShape(records []waRecord) string {
-	count := map[string]int{}
-	most := ""
-	for _, r := range records {
-		if r.broken == "" {
-			if count[r.shape]++; count[r.shape] > count[most] || count[r.shape] == count[most] && r.shape < most {
-				most = r.shape
+// oneShape doubts heads of another shape than the first: they come from a text that
+// quotes a chat, and its author did not write here. It is the first that counts, not
+// the most, so that no line becomes doubtful in a longer export.
+func oneShape(records []waRecord) {
+	first := ""
+	for i := range records {
+		if r := &records[i]; r.broken == "" {
+			if first = firstOf(first, r.shape); r.shape != first {
+				r.broken = "its date has another form than the first: a quoted chat, or a second export in this file?"
 			}
 		}
 	}
-	for i := range records {
-		if r := &records[i]; r.broken == "" && count[r.shape]*10 < count[most] {
-			r.broken = "its date has another form than the rest: a quoted chat?"
-		}
-	}
-	return most
 }
 
-// waReader turns records into entries.
+// waReader turns records into entries, each by what precedes it.
 type waReader struct {
 	Source
 	group string // in whose name iOS writes notices; empty if there is none
+	begun bool   // iOS has named somebody
 }
 
-// waGroup returns the author of the first record of iOS that is a notice, unless
-// that author also writes messages.
-func waGroup(records []waRecord) string {
-	group := ""
-	for _, r := range records {
-		author, t, ok := cutAuthor(r.text)
-		if r.broken != "" || !ok || !strings.HasPrefix(r.shape, "date time [") && !strings.HasPrefix(r.shape, "time date [") {
-			continue
-		}
-		marked := strings.HasPrefix(t, "\u200e")
-		if group == "" {
-			if !marked {
-				return ""
-			}
-			group = author
-		}
-		if author == group && (!marked || ofPerson(plain(t))) {
-			return ""
-		}
+// hear learns the group's name from the first record of iOS, if that is a notice. An
+// author who also writes messages is a person.
+func (w *waReader) hear(r waRecord) {
+	author, t, ok := cutAuthor(r.text)
+	if r.broken != "" || !ok || !strings.Contains(r.shape, "[") {
+		return
 	}
-	return group
+	notice := strings.HasPrefix(t, "\u200e") && !ofPerson(plain(t))
+	if !w.begun && notice {
+		w.group = author
+	}
+	if w.begun = true; author == w.group && !notice {
+		w.group = ""
+	}
 }
 
 // ofPerson reports texts that the app writes in place of a person's.
@@ -165,7 +157,7 @@ func ofPerson(t string) bool {
 
 // entries returns the entries of a record: one, or one per member of a notice that
 // names several.
-func (w waReader) entries(r waRecord, o order) []Entry {
+func (w *waReader) entries(r waRecord, o order) []Entry {
 	list := []Entry{unreadable(r.broken)}
 	base := Entry{Line: r.line, Recoded: r.recoded}
 	if r.broken == "" {
@@ -191,7 +183,7 @@ func (w waReader) entries(r waRecord, o order) []Entry {
 
 // parse splits the record's text into author and message, or reads it as a
 // notice.
-func (w waReader) parse(r waRecord) []Entry {
+func (w *waReader) parse(r waRecord) []Entry {
 	author, said, spoken := cutAuthor(r.text)
 	if !spoken {
 		return w.notice(plain(r.text), true)
@@ -277,7 +269,7 @@ var waThing = regexp.MustCompile(`(?i)^(?:the|this|a|an) |^grup\b|^ikon\b|^foto\
 // notice reads a notice of the app. One that is not known is a Notice if sure is
 // set, and otherwise nil. A notice about a member whose name is invalid does not
 // count as one about members.
-func (w waReader) notice(t string, sure bool) []Entry {
+func (w *waReader) notice(t string, sure bool) []Entry {
 	list := w.members(t)
 	valid := len(list) > 0
 	for _, e := range list {
@@ -292,7 +284,7 @@ func (w waReader) notice(t string, sure bool) []Entry {
 	return nil
 }
 
-func (w waReader) members(t string) []Entry {
+func (w *waReader) members(t string) []Entry {
 	one := func(kind Kind, tongue *tongue, who string) Entry {
 		return Entry{Kind: kind, Author: w.self(tongue, who)}
 	}
@@ -325,7 +317,7 @@ func (w waReader) members(t string) []Entry {
 }
 
 // each returns one entry per name of a list "A, B and C".
-func (w waReader) each(t *tongue, kind Kind, names string) []Entry {
+func (w *waReader) each(t *tongue, kind Kind, names string) []Entry {
 	list := strings.Split(names, ", ")
 	and := " " + t.and + " "
 	if last := list[len(list)-1]; t.and != "" && strings.Contains(last, and) {
@@ -342,7 +334,7 @@ func (w waReader) each(t *tongue, kind Kind, names string) []Entry {
 }
 
 // self returns the name of the user who made the export if a notice says "You".
-func (w waReader) self(t *tongue, name string) string {
+func (w *waReader) self(t *tongue, name string) string {
 	name = asName(name)
 	if slices.Contains(t.you, name) {
 		return firstOf(w.Self, "You")
