@@ -122,7 +122,7 @@ func (c *backupCmd) Run(ctx context.Context, std *stdio) (err error) {
 	if err := os.Rename(part, c.To); err != nil {
 		return err
 	}
-	if err := syncParent(c.To); err != nil {
+	if err := regular.SyncDir(filepath.Dir(c.To)); err != nil {
 		return err
 	}
 	bar.clear()
@@ -328,12 +328,4 @@ func removeDatabase(path string) (err error) {
 		}
 	}
 	return err
-}
-
-func syncParent(path string) error {
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -276,7 +276,8 @@ func (c *restoreCmd) appear(final string) error {
 	if err := os.Rename(filepath.Join(dir, filepath.Base(final)), final); err != nil {
 		return err
 	}
-	return errors.Join(syncParent(final), os.RemoveAll(dir), syncParent(final))
+	parent := filepath.Dir(final)
+	return errors.Join(regular.SyncDir(parent), os.RemoveAll(dir), regular.SyncDir(parent))
 }
 
 func (c *restoreCmd) print(std *stdio, r *restored) error {

@@ -3,13 +3,7 @@
 package main
 
 import (
-	"bufio"
-	"fmt"
-	"io"
 	"os"
-	"os/signal"
-	"strings"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,39 +13,16 @@ func isTerminal(f *os.File) bool {
 	return err == nil
 }
 
-// askSecret reads a line without showing it. An interrupt restores the terminal
-// before it ends the program.
-func askSecret(in *os.File, prompt io.Writer, text string) (string, error) {
+// echo returns what hides the input of a terminal, and what shows it again.
+func echo(in *os.File) (hide func() error, restore func(), err error) {
 	fd := int(in.Fd())
 	before, err := unix.IoctlGetTermios(fd, getTermios)
 	if err != nil {
-		return "", fmt.Errorf("ask for the password: %w", err)
+		return nil, nil, err
 	}
 	quiet := *before
 	quiet.Lflag &^= unix.ECHO
 	quiet.Lflag |= unix.ECHONL
-	restore := func() { _ = unix.IoctlSetTermios(fd, setTermios, before) }
-	interrupted := make(chan os.Signal, 1)
-	signal.Notify(interrupted, os.Interrupt, unix.SIGTERM)
-	defer signal.Stop(interrupted)
-	var watching sync.WaitGroup
-	defer watching.Wait()
-	done := make(chan struct{})
-	defer close(done)
-	watching.Go(func() {
-		select {
-		case <-interrupted:
-			restore()
-			_, _ = fmt.Fprintln(prompt)
-			os.Exit(1)
-		case <-done:
-		}
-	})
-	_, _ = fmt.Fprint(prompt, text)
-	if err := unix.IoctlSetTermios(fd, setTermios, &quiet); err != nil {
-		return "", fmt.Errorf("ask for the password: %w", err)
-	}
-	defer restore()
-	line, err := bufio.NewReader(in).ReadString('\n')
-	return strings.TrimRight(line, "\r\n"), err
+	hide = func() error { return unix.IoctlSetTermios(fd, setTermios, &quiet) }
+	return hide, func() { _ = unix.IoctlSetTermios(fd, setTermios, before) }, nil
 }

@@ -102,7 +102,7 @@ func readDir(dir string) (signers []proof.Signer, p Pinned, err error) {
 		return nil, p, err
 	}
 	key := filepath.Join(dir, KeyFile)
-	if info, err := os.Stat(key); err != nil || info.Mode().Perm()&0o077 != 0 {
+	if info, err := os.Stat(key); err != nil || !regular.Private(info) {
 		return nil, p, errors.Join(err, fmt.Errorf(
 			"audit: other users of this machine can read %s and sign with it; run: chmod 600 %s", key, key))
 	}
@@ -172,9 +172,5 @@ func ReplaceFile(path string, write func(io.Writer) error) (err error) {
 	if err := os.Rename(part, path); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return regular.SyncDir(filepath.Dir(path))
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"gotong.dev/gotong/internal/regular"
 	"gotong.dev/gotong/proof"
@@ -29,8 +28,8 @@ func Lock(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	locked, err := regular.Lock(f)
+	if err == nil && !locked {
 		err = fmt.Errorf("%w: %s; stop the server that uses it, or use another directory", ErrInUse, dir)
 	}
 	if err != nil {

@@ -194,7 +194,7 @@ func readKey(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("auth: signing key: %w", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
+	if !regular.Private(info) {
 		return nil, fmt.Errorf("auth: others may read %s; run: chmod 600 %s", path, path)
 	}
 	text, err := regular.ReadFile(path)

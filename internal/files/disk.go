@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong/internal/community/upload"
+	"gotong.dev/gotong/internal/regular"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -71,15 +72,7 @@ func (d Disk) Put(ctx context.Context, name string, from io.ReadSeeker, size int
 	if errors.Is(err, fs.ErrExist) {
 		err = same(ctx, d, name, sum)
 	}
-	return errors.Join(err, syncDir(filepath.Dir(to)), syncDir(d.dir))
-}
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir) //nolint:gosec // a directory of the configuration
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return errors.Join(err, regular.SyncDir(filepath.Dir(to)), regular.SyncDir(d.dir))
 }
 
 // Open implements [Bytes].

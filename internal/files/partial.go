@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/regular"
 )
 
 // Arrived returns how many bytes this node has of an upload that is not finished.
@@ -40,7 +41,7 @@ func (f *Files) Append(id string, at int64, from io.Reader) (n int64, err error)
 	}
 	err = errors.Join(err, to.Close())
 	if err == nil && at == 0 {
-		err = syncDir(f.Dir)
+		err = regular.SyncDir(f.Dir)
 	}
 	return n, full(err)
 }

@@ -1,4 +1,5 @@
-// Package regular reads files that configuration names.
+// Package regular reads files that configuration names, and holds what systems do
+// differently with files and directories.
 //
 // # Caveats
 //
@@ -10,12 +11,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"syscall"
 )
 
 // ErrNotRegular means that a path names a directory, a pipe, a socket or a device.
 var ErrNotRegular = errors.New("not a regular file")
+
+// Lock takes the one right to the file until f is closed or the process ends,
+// however it ends. It does not wait, and returns false if another opening of the
+// file, in this or another process, has the right.
+func Lock(f *os.File) (bool, error) { return lock(f) }
+
+// SyncDir makes what was created, renamed and removed in the directory durable,
+// where the system does not do so by itself.
+func SyncDir(dir string) error { return syncDir(dir) }
+
+// Private returns whether only the owner of the file can read and write it. On
+// Windows, where the mode does not show this, it returns true.
+func Private(info fs.FileInfo) bool { return private(info) }
 
 // ReadFile returns the content of the regular file at path. It never waits for
 // another process; for what is not a regular file, it returns [ErrNotRegular].

@@ -41,3 +41,32 @@ func TestReadFile(t *testing.T) {
 		}
 	}
 }
+
+func TestLockIsOfOneOpening(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	open := func() *os.File {
+		t.Helper()
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+		return f
+	}
+	want := func(f *os.File, want bool) {
+		t.Helper()
+		if locked, err := regular.Lock(f); err != nil || locked != want {
+			t.Errorf("%t, %v; want %t", locked, err, want)
+		}
+	}
+	first, second := open(), open()
+	want(first, true)
+	want(second, false)
+	if _, err := second.WriteAt([]byte("7"), 0); err != nil {
+		t.Errorf("the lock is of the right, not of the content: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want(second, true)
+}

@@ -3,7 +3,6 @@ package realtime
 import (
 	"bytes"
 	"errors"
-	"io"
 	"sync"
 	"syscall"
 )
@@ -40,23 +39,6 @@ func (in *intake) read(from syscall.RawConn) ([]byte, error) {
 	in.n, in.err = 0, nil
 	err := from.Read(in.do)
 	return in.b[:in.n], errors.Join(err, in.err)
-}
-
-func (in *intake) once(fd uintptr) bool {
-	for {
-		n, err := syscall.Read(int(fd), in.b)
-		in.n = max(n, 0)
-		switch {
-		case errors.Is(err, syscall.EINTR):
-			continue
-		case errors.Is(err, syscall.EAGAIN):
-		case err == nil && n == 0:
-			in.err = io.EOF
-		default:
-			in.err = err
-		}
-		return true // in every case: this never waits
-	}
 }
 
 // start has the connection read from now on, in one of the two ways.

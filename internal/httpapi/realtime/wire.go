@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // wire is a connection with several writers: of batches of events (the pump), of
@@ -117,21 +115,6 @@ func (a *attempt) write(to syscall.RawConn, b []byte) (int, error) {
 	err := to.Write(a.do)
 	a.b = nil
 	return a.n, errors.Join(err, a.err)
-}
-
-func (a *attempt) once(fd uintptr) bool {
-	for {
-		n, err := unix.Write(int(fd), a.b)
-		a.n = max(n, 0)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case errors.Is(err, unix.EAGAIN):
-		default:
-			a.err = err
-		}
-		return true // in every case: this never waits
-	}
 }
 
 // A write waits in parts of the time within which the client has to accept a

@@ -25,11 +25,11 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"zombiezen.com/go/sqlite"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/regular"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -219,11 +219,7 @@ func create(path string) error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path)) //nolint:gosec // the operator's own path
-	if err != nil {
-		return errors.Join(err, f.Close())
-	}
-	return errors.Join(f.Close(), dir.Sync(), dir.Close())
+	return errors.Join(f.Close(), regular.SyncDir(filepath.Dir(path)))
 }
 
 // prepare brings schema, collections and the writer's caches up to date.
@@ -318,9 +314,9 @@ func lock(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if locked, err := regular.Lock(f); err != nil || !locked {
 		defer func() { _ = f.Close() }()
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
+		if err != nil {
 			return nil, fmt.Errorf("sqlite: lock %s: %w", f.Name(), err)
 		}
 		return nil, fmt.Errorf("%w: %s is open in %s; stop it, or use another data directory", ErrInUse, path, holder(f))
