@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,6 +45,9 @@ type command struct {
 	From       client.From        `json:"from"`
 	Type       string             `json:"type"`
 	Data       json.RawMessage    `json:"data"`
+	MessageID  gotong.EventID     `json:"message_id"`
+	Name       string             `json:"name"`
+	Text       string             `json:"text"`
 }
 
 type place struct {
@@ -58,6 +62,7 @@ type fields map[string]any
 type adapter struct {
 	mu   sync.Mutex // of out
 	out  io.Writer
+	made *client.Client
 	conn *client.Conn
 	work sync.WaitGroup
 	end  context.CancelFunc
@@ -69,7 +74,7 @@ func run(ctx context.Context, in io.Reader, out io.Writer) error {
 	a := &adapter{out: out, end: cancel}
 	defer a.work.Wait()
 	defer cancel()
-	a.print("hello", fields{"client": "gotong-go", "can": []string{"websocket", "sse", "poll", "send"}})
+	a.print("hello", fields{"client": "gotong-go", "can": []string{"websocket", "sse", "poll", "send", "rest"}})
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 4<<20)
 	for lines.Scan() {
@@ -113,6 +118,11 @@ func (a *adapter) do(ctx context.Context, c command) error {
 		a.print("cursors", fields{"ref": c.Ref, "cursors": cursors})
 	case "sync":
 		a.print("synced", fields{"ref": c.Ref})
+	case "replies", "pins", "pin", "upload":
+		a.work.Go(func() {
+			ids, err := a.task(ctx, c)
+			a.answer(c.Ref, err, ids)
+		})
 	case "close":
 		a.end()
 	}
@@ -129,7 +139,7 @@ func (a *adapter) connect(ctx context.Context, c command) error {
 	if err != nil {
 		return err
 	}
-	a.conn = made.NewConn(client.ConnOptions{Handle: a.handle, OnEnded: a.ended, OnState: a.state})
+	a.made, a.conn = made, made.NewConn(client.ConnOptions{Handle: a.handle, OnEnded: a.ended, OnState: a.state})
 	for _, s := range c.Streams {
 		if err := a.conn.Subscribe(s.Stream, s.From); err != nil {
 			return err
@@ -188,16 +198,50 @@ func (a *adapter) send(ctx context.Context, c command) error {
 	}
 	a.work.Go(func() {
 		_, err := call.Wait(ctx)
-		f := fields{"ref": c.Ref, "ok": err == nil}
-		if err != nil {
-			f["code"] = "unknown"
-			if p, ok := errors.AsType[*client.Problem](err); ok {
-				f["code"] = p.Err.Code
-			}
-		}
-		a.print("answer", f)
+		a.answer(c.Ref, err, nil)
 	})
 	return nil
+}
+
+func (a *adapter) answer(ref string, err error, ids []string) {
+	f := fields{"ref": ref, "ok": err == nil, "ids": ids}
+	if err != nil {
+		f["code"] = "unknown"
+		if p, ok := errors.AsType[*client.Problem](err); ok {
+			f["code"] = p.Err.Code
+		}
+	}
+	a.print("answer", f)
+}
+
+// task performs a task of REST and returns the ids of what came back.
+func (a *adapter) task(ctx context.Context, c command) (ids []string, err error) {
+	var list []client.Message
+	switch id := c.Stream.ID(); c.Cmd {
+	case "replies":
+		for page := (client.Messages{More: true}); page.More && err == nil; {
+			page, err = a.made.Replies(ctx, id, c.MessageID, page.Next, 0)
+			list = append(list, page.Items...)
+		}
+	case "pins":
+		var page client.Messages
+		page, err = a.made.Pins(ctx, id)
+		list = page.Items
+	case "pin":
+		list = make([]client.Message, 1)
+		list[0], err = a.made.Pin(ctx, id, c.MessageID, true)
+	case "upload":
+		var file client.File
+		file, err = a.made.Upload(ctx, id, client.NewFile{Name: c.Name, Size: int64(len(c.Text)), From: strings.NewReader(c.Text)})
+		ids = []string{file.ID}
+	}
+	for i := range list {
+		ids = append(ids, list[i].MessageID.String())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ids, nil
 }
 
 // tokens returns the first token that was not rejected.

@@ -93,6 +93,9 @@ type command struct {
 	Type       string          `json:"type,omitempty"`
 	Data       json.RawMessage `json:"data,omitempty"`
 	Event      string          `json:"event,omitempty"`
+	MessageID  string          `json:"message_id,omitempty"`
+	Name       string          `json:"name,omitempty"`
+	Text       string          `json:"text,omitempty"`
 }
 
 // place is a stream to follow, and from where: "start", a cursor, or "" for now.
@@ -117,6 +120,7 @@ type line struct {
 	OK        bool              `json:"ok"`
 	Code      string            `json:"code"`
 	Cursors   map[string]string `json:"cursors"`
+	IDs       []string          `json:"ids"`
 }
 
 // session is a running adapter whose log is read.

@@ -44,6 +44,11 @@ func TestDefects(t *testing.T) {
 		"fallback kept":         {"ws.fallback.left"},
 		"epoch ignored":         {"*.epoch.changed"},
 		"silence unnoticed":     {"*.silence*"},
+		"one page":              {"rest.replies"},
+		"key renewed":           {"rest.pin.retry", "rest.upload.begin"},
+		"rejection repeated":    {"rest.pin.rejected"},
+		"upload begins again":   {"rest.upload.cut", "rest.upload.answer"},
+		"offset guessed":        {"rest.upload.cut", "rest.upload.begin"},
 	} {
 		t.Run(defect, func(t *testing.T) {
 			t.Parallel()

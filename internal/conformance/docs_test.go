@@ -23,7 +23,7 @@ func table() string {
 			needs = "`" + c.Needs + "`"
 		}
 		page := "protocol.md"
-		if c.Section == "errors" {
+		if c.Section == "errors" || c.transport() == rest {
 			page = "api.md"
 		}
 		fmt.Fprintf(&b, "| `%s` | [%s](%s#%s) | %s | %s |\n", id, c.Rule, page, c.Section, c.Server, needs)

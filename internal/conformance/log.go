@@ -26,13 +26,20 @@ func (p *play) sends(w []string) {
 	p.do(command{Cmd: "send", Ref: w[0], Stream: name(w[1]), Type: "message.post", Data: json.RawMessage(strings.Join(w[2:], " "))})
 }
 
-// answer requires the answer to a command, once: "answer 1 ok", "answer 1 forbidden",
-// "answer 1 failed" for any code.
+// answer requires the answer to a command, once: "answer 1 ok", "answer 1 ok 7 8" with
+// the ids of these messages, "answer 1 forbidden", "answer 1 failed" for any code.
 func (p *play) answer(w []string) {
 	match := func(i item) bool { return i.line != nil && i.line.Event == "answer" && i.line.Ref == w[0] }
 	l := p.await("answer to the command "+w[0], match).line
 	if l.OK != (w[1] == "ok") || !l.OK && w[1] != "failed" && w[1] != l.Code {
 		p.failf("the answer to the command %s was ok=%t code=%q instead of %s", w[0], l.OK, l.Code, w[1])
+	}
+	var ids []string
+	for _, text := range w[2:] {
+		ids = append(ids, messageID(text))
+	}
+	if !slices.Equal(ids, l.IDs) {
+		p.failf("the answer to the command %s has the ids %q instead of %q", w[0], l.IDs, ids)
 	}
 	p.settle()
 	if _, ok := p.find(match); ok {

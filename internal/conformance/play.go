@@ -47,8 +47,10 @@ type play struct {
 	current link      // the connection that the script speaks on
 	at      time.Time // when what the script has looked for last arrived: a request, or a frame by next
 	marked  time.Time
-	last    *frame // the last frame that the script has looked for
-	before  *frame // the one before
+	last    *frame   // the last frame that the script has looked for
+	before  *frame   // the one before
+	called  *attempt // the last request of REST
+	earlier *attempt // the one before
 	waits   []float64
 }
 

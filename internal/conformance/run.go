@@ -31,7 +31,7 @@ const usualScale = 0.02
 // transport returns the transport that a case needs, by the first part of its id.
 func (c *Case) transport() string {
 	switch first, _, _ := strings.Cut(c.ID, "."); first {
-	case sse, poll:
+	case sse, poll, rest:
 		return first
 	default:
 		return ws

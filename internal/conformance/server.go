@@ -70,6 +70,7 @@ type server struct {
 	honest   []string // kinds that are served without the script
 	logs     map[string][]string
 	shown    map[string]int // the seq up to which the script has sent events
+	files    *files         // nil: none are served
 	grown    chan struct{}  // closed when a log grows
 }
 
@@ -139,6 +140,8 @@ func (s *server) handle(a *attempt) {
 		s.issue(a)
 	case honest:
 		a.serve()
+	case a.kind == rest && strings.HasPrefix(a.r.URL.Path, filePath):
+		s.file(a)
 	case a.r.URL.Path == "/elsewhere":
 		a.refuse(oddities["redirect"])
 	case a.kind == "":
@@ -170,6 +173,9 @@ func (s *server) identify(a *attempt) {
 	a.kind = map[string]string{
 		"GET /v1/realtime/ws": ws, "GET /v1/realtime/sse": sse, "GET /v1/realtime/poll": poll, "POST /v1/realtime/tickets": ticket,
 	}[a.r.Method+" "+a.r.URL.Path]
+	if strings.HasPrefix(a.r.URL.Path, chatPath) {
+		a.kind = rest
+	}
 	a.token = strings.TrimPrefix(a.r.Header.Get("Authorization"), "Bearer ")
 	if spent := a.r.URL.Query().Get("ticket"); a.token == "" && spent != "" {
 		a.token = s.tickets[spent]

@@ -72,7 +72,7 @@ func startTiny(defect string) Start {
 		t := &tiny{ctx: ctx, defect: defect, loop: make(chan func()), out: out, streams: map[string]*followed{}, end: func() {}}
 		t.work.Go(func() {
 			defer cancel()
-			t.print("hello", map[string]any{"client": "tiny", "can": []string{ws, sse, poll, "send", "page"}})
+			t.print("hello", map[string]any{"client": "tiny", "can": []string{ws, sse, poll, "send", "page", rest}})
 			for read := bufio.NewReader(in); ; {
 				line, err := read.ReadBytes('\n')
 				if err != nil {
@@ -163,6 +163,8 @@ func (t *tiny) command(c command) {
 		call := &sent{ref: c.Ref, stream: c.Stream, kind: c.Type, data: c.Data, id: t.id(), requestID: "r-" + t.id()}
 		t.calls = append(t.calls, call)
 		t.submit(call)
+	case "replies", "pins", "pin", "upload":
+		t.work.Go(func() { t.task(c) })
 	case "cursors":
 		list := map[string]string{}
 		for name, s := range t.streams {

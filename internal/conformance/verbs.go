@@ -54,6 +54,13 @@ var verbs = map[string]func(p *play, w []string){
 	"mark":              func(p *play, _ []string) { p.marked = time.Now() },
 	"since":             (*play).since,
 
+	"asks":     (*play).asks,
+	"call":     (*play).call,
+	"gives":    (*play).gives,
+	"same-key": (*play).sameKey,
+	"uploads":  (*play).uploads,
+	"uploaded": (*play).uploaded,
+
 	"do":         (*play).command,
 	"send":       (*play).sends,
 	"answer":     (*play).answer,

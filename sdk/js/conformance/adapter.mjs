@@ -2,7 +2,7 @@
 // commands come as lines of JSON, and what happens goes out likewise.
 import { createInterface } from 'node:readline'
 import { WebSocket } from 'ws'
-import { Client, defaultTimes, Problem } from '../dist/index.js'
+import { Client, defaultTimes, pin, pins, Problem, replies, upload } from '../dist/index.js'
 
 const log = line => process.stdout.write(`${JSON.stringify(line)}\n`)
 const follows = new Map()
@@ -56,10 +56,18 @@ function handlers(stream, from) {
   }
 }
 
-async function send({ ref, stream, type, data }) {
+const tasks = {
+  send: async ({ stream, type, data }) => void await client.command({ stream, type, data }),
+  replies: async ({ message_id }, id) => (await replies(client, id, message_id)).map(m => m.message_id),
+  pins: async (_, id) => (await pins(client, id)).map(m => m.message_id),
+  pin: async ({ message_id }, id) => [(await pin(client, id, message_id)).message_id],
+  upload: async ({ name, text }, id) => [(await upload(client, id, new Blob([text]), { name })).attachment_id],
+}
+
+async function answer(command) {
+  const { cmd, ref, stream } = command
   try {
-    await client.command({ stream, type, data })
-    log({ event: 'answer', ref, ok: true })
+    log({ event: 'answer', ref, ok: true, ids: await tasks[cmd](command, stream.replace('thread/', '')) })
   } catch (error) {
     log({ event: 'answer', ref, ok: false, code: error instanceof Problem ? error.code : 'unknown' })
   }
@@ -85,7 +93,7 @@ const commands = {
   },
   follow,
   unfollow: ({ stream }) => follows.get(stream)?.close(),
-  send: command => void send(command),
+  ...Object.fromEntries(Object.keys(tasks).map(cmd => [cmd, command => void answer(command)])),
   cursors: ({ ref }) => log({
     event: 'cursors', ref,
     cursors: Object.fromEntries([...follows].filter(([, f]) => f.cursor && !f.closed).map(([stream, f]) => [stream, f.cursor])),
@@ -95,7 +103,7 @@ const commands = {
   close: () => client.close(),
 }
 
-log({ event: 'hello', client: '@gotong/client', can: ['websocket', 'sse', 'poll', 'send', 'page'] })
+log({ event: 'hello', client: '@gotong/client', can: ['websocket', 'sse', 'poll', 'send', 'page', 'rest'] })
 createInterface({ input: process.stdin })
   .on('line', line => {
     const command = JSON.parse(line)

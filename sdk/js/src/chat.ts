@@ -1,11 +1,35 @@
 import type { Client } from './client.js'
 import { Timer } from './platform.js'
 import type { Answer } from './request.js'
-import type { ChatMark, ChatReadCursor, ChatSetMark, ChatUnread } from './rest.js'
+import type { ChatMark, ChatMessageView, ChatReadCursor, ChatSetMark, ChatUnread } from './rest.js'
 import type { Signalled } from './wire.js'
 
 const typingLasts = 6000 // ms after the last signal
 const typingEvery = 3000 // ms between two signals of one's own
+
+/** Lists the replies to a message, oldest first, as far as this user may see them. Deleted ones have no text. */
+export async function replies(client: Client, threadId: string, messageId: string): Promise<ChatMessageView[]> {
+  const all: ChatMessageView[] = []
+  for (let after: string | undefined; ; ) {
+    const { body, headers }: Answer<ChatMessageView[]> = await client.request('GET', '/v1/chat/threads/{id}/messages/{mid}/replies', {
+      params: { id: threadId, mid: messageId }, query: { after_seq: after, limit: 200 },
+    })
+    all.push(...body)
+    after = headers.get('x-next-seq') ?? undefined
+    if (after === undefined || headers.get('x-has-more') !== 'true') return all
+  }
+}
+
+/** Lists the pinned messages of a thread, at most 50, the newest pin first. */
+export async function pins(client: Client, id: string): Promise<ChatMessageView[]> {
+  return (await client.request('GET', '/v1/chat/threads/{id}/pins', { params: { id } })).body
+}
+
+/** Puts a message on the list of pinned messages, or takes it off. */
+export async function pin(client: Client, id: string, messageId: string, on = true): Promise<ChatMessageView> {
+  const answer = await client.request(on ? 'PUT' : 'DELETE', '/v1/chat/threads/{id}/messages/{mid}/pin', { params: { id, mid: messageId } })
+  return answer.body as ChatMessageView
+}
 
 /** Asks for the threads with unread messages, and how many. The server counts, so that all devices of a user agree. */
 export async function unread(client: Client): Promise<ChatUnread[]> {

@@ -1,4 +1,4 @@
-export { markRead, markUnread, People, readAll, replaces, unread } from './chat.js'
+export { markRead, markUnread, People, pin, pins, readAll, replaces, replies, unread } from './chat.js'
 export { Client, type ClientEvents, type ClientOptions } from './client.js'
 export type { Command, CommandRequest } from './commands.js'
 export type { State } from './connection.js'
