@@ -86,6 +86,11 @@ func announce(std *stdio, a *app.App, c *config.Config) {
 		say("Note", note)
 	}
 	say("Keeps", withoutPassword(c.StoreURL()))
+	if c.SMTP == "" {
+		say("Mail", "off: gotong admin reset gives a link to users who forgot their password")
+	} else {
+		say("Mail", "links for a new password, through "+withoutPassword(c.SMTP))
+	}
 	if c.Console {
 		say("Console", a.URL()+"/")
 	}

@@ -29,6 +29,7 @@ import (
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/realtime"
 	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/mail"
 	"gotong.dev/gotong/internal/push"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
@@ -101,6 +102,7 @@ type App struct {
 	allow   *httpapi.Limiter
 	pod     *edgepod.Boundary
 	pusher  *push.Pusher // nil: push is off
+	mailer  *mail.Mailer // nil: no mail is sent
 	files   *files.Files
 	linkKey []byte // signs links to attachments
 	metrics *telemetry.Metrics
@@ -205,7 +207,7 @@ func (a *App) build(ctx context.Context, opts Options) error {
 	if a.readers, err = a.newReaders(b); err != nil {
 		return err
 	}
-	if err := a.newAuth(secret); err != nil {
+	if err := errors.Join(a.newAuth(secret), a.newMailer()); err != nil {
 		return err
 	}
 	a.allow = httpapi.NewLimiter("command",
@@ -299,7 +301,7 @@ func (a *App) parts() []func(context.Context) error {
 	return []func(context.Context) error{
 		a.hub.Run, a.live.Run, a.watch.Run, a.newCheck().Run, a.readers.Run, a.keepCheckpoints,
 		func(ctx context.Context) error { a.ahead.look(ctx, a.bare); return nil },
-		giveBack, a.pushes,
+		giveBack, a.pushes, a.mails,
 		func(context.Context) error { return serve(a.main, a.mainPort) },
 		func(context.Context) error { return serve(a.admin, a.adminPort) },
 	}

@@ -88,9 +88,13 @@ func onFile(dir string) config.Config {
 }
 
 // alone runs the one node of a town on a directory.
-func (w *town) alone(dir string, log io.Writer) (stop func()) {
+func (w *town) alone(dir string, log io.Writer, change ...func(*config.Config)) (stop func()) {
 	w.t.Helper()
-	a, err := app.New(w.t.Context(), app.Options{Clock: w.clock, Log: slog.New(slog.NewTextHandler(log, nil)), Config: onFile(dir)})
+	cfg := onFile(dir)
+	for _, f := range change {
+		f(&cfg)
+	}
+	a, err := app.New(w.t.Context(), app.Options{Clock: w.clock, Log: slog.New(slog.NewTextHandler(log, nil)), Config: cfg})
 	if err != nil {
 		w.t.Fatal(err)
 	}

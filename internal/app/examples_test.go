@@ -19,8 +19,9 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/api"
 	"gotong.dev/gotong/internal/app"
-	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/clock/clocktest"
+	"gotong.dev/gotong/internal/config"
+	"gotong.dev/gotong/internal/mail/mailtest"
 	"gotong.dev/gotong/internal/edgepod"
 )
 
@@ -50,6 +51,7 @@ type story struct {
 	told   map[string]told
 	at     string // the last Location
 	dir    string // of the data
+	mail   *mailtest.Server
 }
 
 // tus is the body of a request by tus, with its headers.
@@ -224,41 +226,25 @@ func (s *story) ownAccount() {
 	again("rina@rt05.example", "hujan-deras-2026")
 	rina.do("set-password", nil, m{"current": "hujan-deras-2026", "pass": "banjir-surut-2026"})
 	rina.do("set-email", nil, m{"email": "rina@rt06.example", "pass": "banjir-surut-2026"})
-	(&teller{s: s}).do("reset-password", nil, m{"token": s.resetToken("Rina"), "pass": "selokan-bersih-2026"})
+	(&teller{s: s}).do("reset-password", nil, m{"token": s.resetToken("rina@rt06.example"), "pass": "selokan-bersih-2026"})
 	again("rina@rt06.example", "selokan-bersih-2026")
 	rina.do("delete-account", nil, m{"pass": "selokan-bersih-2026"})
 }
 
-// resetToken asks the node for a token, as the operator does.
-func (s *story) resetToken(who string) string {
+// resetToken asks for a token by mail, and reads the mail.
+func (s *story) resetToken(email string) string {
 	s.t.Helper()
-	secret, err := auth.ReadSigningKey(s.dir)
-	if err != nil {
-		s.t.Fatal(err)
+	if offer := (&teller{s: s}).do("get-reset-offer", nil, nil); offer["offered"] != true {
+		s.t.Error("no mail is sent")
 	}
-	token, err := auth.OperatorToken(secret, s.clock.Now(), time.Minute)
-	if err != nil {
-		s.t.Fatal(err)
+	(&teller{s: s}).do("request-reset", nil, m{"email": email})
+	got := <-s.mail.Mail
+	_, link, _ := strings.Cut(got.Text(s.t), "https://rt05.example/#reset=")
+	token, _, _ := strings.Cut(link, "\n")
+	if got.To != email {
+		s.t.Errorf("sent to %s", got.To)
 	}
-	body, err := json.Marshal(app.Order{Do: "reset", User: who})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.nodes[0].AdminURL()+app.OrderPath, bytes.NewReader(body))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	res, err := web.Do(req)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	var reply app.Reply
-	if err := json.NewDecoder(res.Body).Decode(&reply); err != nil || reply.Reset == nil {
-		s.t.Fatal(reply, err)
-	}
-	return reply.Reset.Token
+	return token
 }
 
 func (s *story) chat(wati, joko, boss *teller) (thread, message string) {
@@ -529,6 +515,7 @@ func TestExamples(t *testing.T) {
 	t.Cleanup(web.CloseIdleConnections)
 	dir := t.TempDir()
 	s := &story{town: &town{t: t, clock: clocktest.Stopped(gotong.InstantOf(time.Date(2026, 11, 23, 7, 0, 0, 0, time.UTC)))}, told: map[string]told{}, dir: dir}
+	s.mail = mailtest.Start(t, mailtest.Options{})
 	stop := s.alone(dir, io.Discard)
 	s.document()
 	s.join("Ketua.RT")
@@ -537,7 +524,9 @@ func TestExamples(t *testing.T) {
 	if _, err := app.GrantRole(t.Context(), &cfg, "Ketua.RT", gotong.RoleAdmin); err != nil {
 		t.Fatal(err)
 	}
-	defer s.alone(dir, io.Discard)()
+	defer s.alone(dir, io.Discard, func(cfg *config.Config) {
+		cfg.SMTP, cfg.MailFrom, cfg.PublicURL = "smtp://"+s.mail.Addr, "no-reply@rt05.example", "https://rt05.example"
+	})()
 	delete(s.told, "sign-up")
 	boss := &teller{s: s}
 	in := boss.do("sign-in", nil, m{"email": "ketua.rt@rt05.example", "pass": "hujan-deras-2026"})

@@ -106,7 +106,7 @@ func accountRoutes(a *App) func(*httpapi.API) {
 	}
 	return accounts.Routes(accounts.Options{
 		Door: a.auth, Engine: a.engine, Delivery: a.hub, Names: a.auth.Names, Users: a.auth.Usernames, Store: a.store,
-		Codec: a.codec, Led: led, Accounts: whose,
+		Codec: a.codec, Led: led, Accounts: whose, Mail: a.mailed(),
 	})
 }
 

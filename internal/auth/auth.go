@@ -107,6 +107,7 @@ type Service struct {
 	passwords *passwords
 	addresses *guesses
 	accounts  *guesses
+	resets    *guesses // requests for reset tokens, by e-mail address
 	verified  *verified
 	names     *names
 	revoked   *revocations
@@ -126,8 +127,9 @@ func New(ctx context.Context, opts Options) (*Service, error) {
 		stop()
 		return nil, err
 	}
-	newGuesses := func(space string, free int, longest time.Duration) *guesses {
-		g := &guesses{space: space, free: free, longest: longest, derive: t.derive, clock: opts.Clock, here: map[[16]byte]tries{}}
+	newGuesses := func(space string, free int, first, longest time.Duration) *guesses {
+		g := &guesses{space: space, free: free, first: first, longest: longest, here: map[[16]byte]tries{}}
+		g.derive, g.clock = t.derive, opts.Clock
 		if opts.Shared {
 			g.shared = opts.Store
 		}
@@ -139,8 +141,9 @@ func New(ctx context.Context, opts Options) (*Service, error) {
 	return &Service{
 		opts: opts, tokens: t, stop: stop,
 		passwords: newPasswords(&opts, keys),
-		addresses: newGuesses("address", 20, 5*time.Minute),
-		accounts:  newGuesses("account", 10, 30*time.Second),
+		addresses: newGuesses("address", 20, time.Second, 5*time.Minute),
+		accounts:  newGuesses("account", 10, time.Second, 30*time.Second),
+		resets:    newGuesses("reset", 3, 5*time.Minute, time.Hour),
 		verified:  newVerified(),
 		names:     &names{recent: recent[string, named]{half: maxNames}},
 		revoked:   &revocations{seen: map[string]clock.Moment{}},

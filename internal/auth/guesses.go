@@ -21,13 +21,14 @@ const guessesName = "auth_guesses"
 const maxGuesses = 16384
 
 // guesses slows down clients that guess: after the free tries of a key, which is
-// an account or an address, the next one must wait for a second, and each further
+// an account or an address, the next one must wait for a first pause, and each further
 // one twice as long, up to longest. A node counts in memory, and nodes that share
 // a store also count in registers, so that more nodes do not mean more tries. The
 // names of registers are MACs: they show neither accounts nor addresses.
 type guesses struct {
 	space   string
 	free    int
+	first   time.Duration // the first pause
 	longest time.Duration
 	shared  Store // nil if no other node uses the store
 	derive  func(fields ...string) []byte
@@ -151,13 +152,13 @@ func (g *guesses) updateHere(key string, change func(t *tries, now clock.Moment)
 	return ok
 }
 
-// left returns how long a key must still wait: 1 s after the last free try, then
-// 2, 4, 8 …
+// left returns how long a key must still wait: the first pause after the last free
+// try, then 2, 4, 8 … times as long.
 func (g *guesses) left(t tries, now clock.Moment) time.Duration {
 	if t.n < g.free {
 		return 0
 	}
-	pause := min(time.Second<<min(t.n-g.free, 20), g.longest)
+	pause := min(g.first<<min(t.n-g.free, 20), g.longest)
 	return max(0, t.last.Add(pause).Sub(now))
 }
 

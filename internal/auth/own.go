@@ -88,13 +88,9 @@ func (s *Service) setPassword(ctx context.Context, o Own, was account, pass stri
 // ChangePassword, and [gotong.CodeExists] if another account has the address.
 func (s *Service) ChangeEmail(ctx context.Context, o Own, email string) (err error) {
 	defer func() { s.attempted("email", err) }()
-	var check gotong.Check
-	if len(email) > maxTyped {
-		return gotong.Invalid("email", text.Email.Says)
-	}
-	email = text.Email.Clean(email)
-	if text.Email.Check(&check, "email", email); check.Err() != nil {
-		return check.Err()
+	email, err = newEmail(email)
+	if err != nil {
+		return err
 	}
 	was, _, err := s.prove(ctx, o, "")
 	if err != nil {
@@ -121,6 +117,16 @@ func (s *Service) ChangeEmail(ctx context.Context, o Own, email string) (err err
 		account, err := change(accountKey(userID), version, a, 0)
 		return append(changes, account), err
 	})
+}
+
+func newEmail(email string) (string, error) {
+	var check gotong.Check
+	if len(email) > maxTyped {
+		return "", gotong.Invalid("email", text.Email.Says)
+	}
+	email = text.Email.Clean(email)
+	text.Email.Check(&check, "email", email)
+	return email, check.Err()
 }
 
 // Delete deletes the caller's account for good: its address, password, names and record.

@@ -302,6 +302,52 @@ func TestAPasswordIsReset(t *testing.T) {
 	wantCode(t, err, gotong.CodeNotFound)
 }
 
+// TestAResetTokenForAnAddress is one for the account that has the address now; requests
+// for an address are counted alike, whether an account has it or not.
+func TestAResetTokenForAnAddress(t *testing.T) {
+	h := build(t, nil)
+	g := h.signUp(t, siti("r1"))
+	for _, bad := range []string{"", "siti", "siti@example.org\r\nBcc: a@example.org", "siti@example.org, a@example.org"} {
+		_, err := h.ResetAddress(t.Context(), bad)
+		wantCode(t, err, gotong.CodeInvalid)
+	}
+	for _, email := range []string{" Siti@Example.org", "nobody@example.org"} {
+		for range 3 {
+			cleaned, err := h.ResetAddress(t.Context(), email)
+			if err != nil || cleaned != strings.TrimSpace(email) {
+				t.Error(cleaned, err)
+			}
+		}
+		for _, pause := range []time.Duration{5 * time.Minute, 10 * time.Minute, 20 * time.Minute} {
+			_, err := h.ResetAddress(t.Context(), strings.ToLower(email))
+			wantCode(t, err, gotong.CodeRateLimited)
+			h.pass(pause)
+			_, err = h.ResetAddress(t.Context(), email)
+			wantCode(t, err, "")
+		}
+	}
+	for _, none := range []string{"nobody@example.org", "siti"} {
+		if to, token, err := h.ResetFor(t.Context(), none); to+token != "" || err != nil {
+			t.Error(to, token, err)
+		}
+	}
+	to, token, err := h.ResetFor(t.Context(), "SITI@example.org")
+	if err != nil || to != siti("").Email { // not as somebody typed it now
+		t.Fatal(to, err)
+	}
+	in, err := h.in(t, "siti@example.org", oldPass)
+	wantCode(t, err, "")
+	wantCode(t, h.ChangeEmail(t.Context(), h.own(t, "e1", in), "siti@baru.example"), "")
+	wantCode(t, h.Reset(t.Context(), "p1", token, newPass, uncounted), gotong.CodeUnauthorized) // it was sent to the old one
+	_, token, err = h.ResetFor(t.Context(), "siti@baru.example")
+	wantCode(t, err, "")
+	wantCode(t, h.Reset(t.Context(), "p1", token, newPass, uncounted), "")
+	h.command(t, g.UserID, "m1", user.CmdDisable, user.Disable{})
+	if to, token, err := h.ResetFor(t.Context(), "siti@baru.example"); to+token != "" || err != nil {
+		t.Error("a disabled account gets a token", err)
+	}
+}
+
 // TestAResetTokenWorksOnce also for two who use it at once.
 func TestAResetTokenWorksOnce(t *testing.T) {
 	var race *racing

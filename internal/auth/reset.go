@@ -15,8 +15,8 @@ import (
 const resetLife = time.Hour
 
 // ResetToken returns a token with which its holder can set the password of an account
-// once, and when it expires. It is not stored: it holds a MAC of the present hash, so
-// that a new password ends it. The error is [gotong.CodeNotFound] if there is no such
+// once, and when it expires. It is not stored: it holds a MAC of the present hash and
+// address, so that a new one of either ends it. The error is [gotong.CodeNotFound] if there is no such
 // account or it is disabled.
 func (s *Service) ResetToken(ctx context.Context, userID string) (token string, expires gotong.Instant, err error) {
 	st, known, err := s.standing(ctx, userID)
@@ -31,8 +31,35 @@ func (s *Service) ResetToken(ctx context.Context, userID string) (token string, 
 	return s.tokens.seal("p1", strconv.FormatInt(int64(expires), 10), s.hashMark(a), userID), expires, nil
 }
 
+// ResetAddress returns an e-mail address to which somebody asks for a reset token, as
+// accounts have it, and counts the request. The error is [gotong.CodeInvalid] if it is no
+// address and [gotong.CodeRateLimited] after many requests. None of this depends on
+// whether an account has the address.
+func (s *Service) ResetAddress(ctx context.Context, email string) (cleaned string, err error) {
+	defer func() { s.attempted("reset_request", err) }()
+	email, err = newEmail(email)
+	if err != nil {
+		return "", err
+	}
+	return email, slowed(s.resets.count(ctx, s.opts.Users.EmailClaim(email).Name))
+}
+
+// ResetFor returns a reset token for the account that has an e-mail address, and the
+// address as the account has it; nothing if no account has it, or a disabled one.
+func (s *Service) ResetFor(ctx context.Context, email string) (to, token string, err error) {
+	userID, a, err := s.accountOf(ctx, s.opts.Users.EmailClaim(email))
+	if err != nil || a.Email == "" {
+		return "", "", err
+	}
+	token, _, err = s.ResetToken(ctx, userID)
+	if gotong.CodeOf(err) == gotong.CodeNotFound {
+		return "", "", nil
+	}
+	return a.Email, token, err
+}
+
 func (s *Service) hashMark(a account) string {
-	return hex.EncodeToString(s.tokens.derive("reset", a.Hash)[:16])
+	return hex.EncodeToString(s.tokens.derive("reset", a.Hash, a.Email)[:16])
 }
 
 // Reset sets the password of the account that a reset token names, and ends all its

@@ -87,6 +87,9 @@ type Config struct {
 	RefreshLife     time.Duration `name:"refresh-token-life" group:"accounts" help:"How long a login lives without a refresh." default:"720h"`
 	PasswordHashes  int           `name:"password-hashes" group:"accounts" help:"Password hashes computed at once, each with 19 MiB, on at most half of the processors." default:"4"`
 
+	SMTP     string `name:"smtp" group:"accounts" help:"Mail server that sends the links with which users set a new password: smtps://USER:PASSWORD@HOST:465, or smtp:// for STARTTLS, which is required except on this machine. By default no mail is sent." placeholder:"URL" secret:""`
+	MailFrom string `name:"mail-from" group:"accounts" help:"Sender of mail, such as \"Gotong <no-reply@example.org>\"." placeholder:"ADDRESS"`
+
 	DevBypass bool `name:"dev-bypass" group:"accounts" help:"For development on this machine only: accept the token dev-bypass-token for the user dev-user."`
 
 	EdgePod      string `name:"edge-pod" group:"pod" help:"Who answers the contracts of the Edge-Pod: ${enum}. rules computes answers in the server, without a model." enum:"none,rules,http,openai" default:"none"`
@@ -203,6 +206,7 @@ func (c *Config) Check() (warnings []string, err error) {
 		fault("push-contact", "must be mailto: with an address, or an https URL, at a domain of the public internet")
 	}
 	checkCheckpoints(c, fault)
+	checkMail(c, fault)
 	if c.PublicURL != "" && !isOrigin(c.PublicURL) {
 		fault("public-url", "must be an http or https URL without a path")
 	}
@@ -291,6 +295,22 @@ func checkEdgePod(c *Config, fault func(key, detail string)) {
 		fault("edge-pod-url", "must be an https URL in production")
 	case c.EdgePod == "openai" && c.EdgePodModel == "":
 		fault("edge-pod-model", "must name the model")
+	}
+}
+
+func checkMail(c *Config, fault func(key, detail string)) {
+	if c.SMTP == "" {
+		return
+	}
+	u, err := url.Parse(c.SMTP)
+	if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || !hasHost(u) || u.Path+u.RawQuery+u.Fragment != "" {
+		fault("smtp", "must be smtps://USER:PASSWORD@HOST:465 or smtp://USER:PASSWORD@HOST:587")
+	}
+	if from, err := mail.ParseAddress(c.MailFrom); err != nil || !strings.Contains(from.Address, "@") {
+		fault("mail-from", "must be an address such as Gotong <no-reply@example.org>, which smtp needs")
+	}
+	if c.PublicURL == "" {
+		fault("public-url", "must be set, for the links in mail, which smtp needs")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -135,6 +136,33 @@ func TestPushContact(t *testing.T) {
 	}
 }
 
+func TestMailNeedsAServerASenderAndTheAddressOfThePage(t *testing.T) {
+	for name, tc := range map[string]struct{ smtp, from, public, fault string }{
+		"off":                {"", "", "", ""},
+		"TLS":                {"smtps://u@example.org:p%40@mail.example.org:465", "Gotong <a@example.org>", "https://rt05.example", ""},
+		"STARTTLS":           {"smtp://mail.example.org", "a@example.org", "https://rt05.example", ""},
+		"no sender":          {"smtp://mail.example.org", "", "https://rt05.example", "mail-from"},
+		"two senders":        {"smtp://mail.example.org", "a@example.org, b@example.org", "https://rt05.example", "mail-from"},
+		"a header":           {"smtp://mail.example.org", "a@example.org\r\nBcc: b@example.org", "https://rt05.example", "mail-from"},
+		"no page":            {"smtp://mail.example.org", "a@example.org", "", "public-url"},
+		"another scheme":     {"https://mail.example.org", "a@example.org", "https://rt05.example", "smtp"},
+		"a path":             {"smtp://mail.example.org/x", "a@example.org", "https://rt05.example", "smtp"},
+		"no host":            {"smtp://", "a@example.org", "https://rt05.example", "smtp"},
+		"a port that is not": {"smtps://u:secret@mail.example.org:99999", "a@example.org", "https://rt05.example", "smtp"},
+		"a raw password":     {"smtps://u:secret/x@mail.example.org", "a@example.org", "https://rt05.example", "smtp"},
+	} {
+		c, _, _, err := world{}.parse(t, "--smtp="+tc.smtp, "--mail-from="+tc.from, "--public-url="+tc.public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Check()
+		switch text := fmt.Sprint(err); {
+		case (err == nil) != (tc.fault == ""), err != nil && !strings.HasPrefix(text, tc.fault+": "), strings.Contains(text, "secret"):
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestEveryKeyEverywhere(t *testing.T) {
 	samples := map[string]string{
 		"env": "production", "log-level": "warn", "log-format": "text", "jwt-keys": "kid=a,alg=HS256,key=b",
@@ -142,7 +170,7 @@ func TestEveryKeyEverywhere(t *testing.T) {
 		"unsafe-engine": "true", "allow-untested": "true", "edge-pod": "rules", "console": "true", "push-contact": "mailto:ops@rt05.id",
 	}
 	typ := reflect.TypeFor[Config]()
-	if typ.NumField() > 52 {
+	if typ.NumField() > 54 {
 		t.Errorf("%d keys are too many", typ.NumField())
 	}
 	for f := range typ.Fields() {

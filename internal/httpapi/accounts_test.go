@@ -12,6 +12,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/httpapi/accounts"
 	"gotong.dev/gotong/internal/httpapi/chat"
 	"gotong.dev/gotong/internal/httpapi/members"
 	"gotong.dev/gotong/internal/store"
@@ -105,6 +106,43 @@ func TestARetriedRefreshReplaysAndALogoutEndsTheLogin(t *testing.T) {
 	w.clock.Pass(11 * time.Second)
 	w.post("/v1/auth/refresh", map[string]any{"refresh": budi.refreshWith}).problem(401, gotong.CodeUnauthorized)
 	budi.get("/v1/auth/me").problem(401, gotong.CodeUnauthorized)
+}
+
+// TestARequestForMailShowsNoAccount: the answer and the work are the same for every address.
+func TestARequestForMailShowsNoAccount(t *testing.T) {
+	w := newWorld(t)
+	w.signUp("ani")
+	ask := func(email string) *answer {
+		return w.post("/v1/auth/reset-requests", map[string]any{"email": email}, key("r1"))
+	}
+	known, unknown := ask("ani@example.org").want(202), ask("nobody@example.org").want(202)
+	if string(known.body) != string(unknown.body) || len(known.header) != len(unknown.header) {
+		t.Errorf("%s %v\n%s %v", known.body, known.header, unknown.body, unknown.header)
+	}
+	if want := []string{"ani@example.org", "nobody@example.org"}; !slices.Equal(w.mail, want) {
+		t.Errorf("%q", w.mail) // whose account it is comes after the answer
+	}
+	ask("ani@example.org\r\nBcc: budi@example.org").problem(422, gotong.CodeInvalid)
+	for _, email := range []string{"ani@example.org", "nobody@example.org"} {
+		ask(email).want(202)
+		ask(email).want(202)
+		if ask(email).problem(429, gotong.CodeRateLimited).header.Get("Retry-After") == "" {
+			t.Error("when?")
+		}
+	}
+	if len(w.mail) != 6 || strings.Contains(w.log.String(), "example.org") {
+		t.Errorf("%q %s", w.mail, w.log)
+	}
+	if !strings.Contains(string(w.do(http.MethodGet, "/v1/auth/reset-requests", nil).want(200).body), "true") {
+		t.Error("not offered")
+	}
+	off := newWorld(t, func(o *httpapi.Options) {
+		o.Routes = []func(*httpapi.API){accounts.Routes(accounts.Options{Door: w.door})}
+	})
+	off.post("/v1/auth/reset-requests", map[string]any{"email": "ani@example.org"}).problem(404, gotong.CodeNotFound)
+	if !strings.Contains(string(off.do(http.MethodGet, "/v1/auth/reset-requests", nil).want(200).body), "false") {
+		t.Error("offered")
+	}
 }
 
 // TestUsersKeepTheirAccounts: password, address, logins, reset and deletion over REST;

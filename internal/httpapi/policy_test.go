@@ -24,7 +24,7 @@ const (
 // policies is the policy of every operation. An operation that is missing here
 // fails the test.
 var policies = map[string]string{
-	"sign-up": open, "sign-in": open, "refresh": open, "reset-password": open,
+	"sign-up": open, "sign-in": open, "refresh": open, "reset-password": open, "request-reset": open, "get-reset-offer": open,
 
 	"me": account, "set-name": account, "set-password": account, "set-email": account, "delete-account": account, "list-logins": account, "end-login": account, "logout": account, "my-audit": account, "create-ticket": account, "list-unread": account, "total-unread": account, "read-all": account, "search": account,
 	"list-cases": account, "create-case": account, "list-threads": account, "start-direct-thread": account, "create-thread": account,

@@ -66,7 +66,8 @@ type world struct {
 	pod    pod
 	chat   chat.Options
 	files  fileapi.Options
-	dir    string // of files
+	dir    string   // of files
+	mail   []string // addresses to which a reset token is to be sent
 }
 
 // node returns a server of threads beside the first one, which has read nothing yet.
@@ -165,7 +166,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 			caseapi.Routes(caseapi.Options{Options: routed, Rules: affairs()}),
 			accounts.Routes(accounts.Options{
 				Door: door, Engine: w.engine, Delivery: w.hub, Names: door.Names, Users: door.Usernames, Store: w.store, Codec: codec,
-				Led: []members.Led{chat.Led, groups.Led}, Accounts: gotong.OwnAccounts,
+				Led: []members.Led{chat.Led, groups.Led}, Accounts: gotong.OwnAccounts, Mail: func(email string) { w.mail = append(w.mail, email) },
 			}),
 			podapi.Routes(podapi.Options{Boundary: edgepod.New(edgepod.Options{Provider: &w.pod, Clock: w.clock}), Views: w.views, Store: w.store, Codec: codec}),
 			webhooks.Routes(webhooks.Options{

@@ -30,6 +30,7 @@ type Metrics struct {
 
 	damage   prometheus.Counter
 	pushes   *prometheus.CounterVec
+	mails    *prometheus.CounterVec
 	jobs     *prometheus.CounterVec
 	registry *prometheus.Registry
 }
@@ -52,6 +53,7 @@ func NewMetrics(b Build) *Metrics {
 		HTTP: newHTTP(r), Engine: newEngine(r), Live: newLive(r), Auth: newAuth(r), Bus: newBus(r), Check: newCheck(r), Pod: newEdgePod(r),
 		Webhooks: newWebhooks(r), registry: r,
 		pushes: counter(r, "gotong_push_total", "Requests to push services, by outcome: accepted, gone, failed, rejected.", "outcome"),
+		mails:  counter(r, "gotong_mail_total", "Requests for mail, by outcome: sent, failed, dropped because too many waited.", "outcome"),
 		damage: counter(r, "gotong_store_damage_total",
 			"Places of the log that are missing or do not match, each counted once.").WithLabelValues(),
 	}
@@ -59,6 +61,9 @@ func NewMetrics(b Build) *Metrics {
 
 // Pushed counts a request to a push service.
 func (m *Metrics) Pushed(outcome string) { m.pushes.WithLabelValues(outcome).Inc() }
+
+// Mailed counts a request for mail.
+func (m *Metrics) Mailed(outcome string) { m.mails.WithLabelValues(outcome).Inc() }
 
 // Handler serves the metrics in the Prometheus text formats.
 func (m *Metrics) Handler() http.Handler {

@@ -18,7 +18,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Options configure the routes. All are required.
+// Options configure the routes. All but Mail are required.
 type Options struct {
 	Door     *auth.Service
 	Engine   httpapi.Executor
@@ -30,6 +30,10 @@ type Options struct {
 
 	Led      []members.Led   // the kinds whose streams have leaders
 	Accounts gotong.Accounts // whose accounts users have
+
+	// Mail sends a reset token to the account that has an address, if one has it. It must
+	// return at once. Nil: the server sends no mail.
+	Mail func(email string)
 }
 
 type accounts struct{ Options }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"net/http"
 
+	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/httpapi"
 )
+
+const resetRequests = "/v1/auth/reset-requests"
 
 func (a *accounts) ownRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
@@ -36,8 +39,18 @@ func (a *accounts) ownRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "reset-password", Method: http.MethodPost, Path: "/v1/auth/reset", Tag: tagAuth, Public: true, Strict: true, Counts: true,
 		Write: true, Status: http.StatusNoContent, Summary: "Set a new password with a reset token",
-		Description: "The token comes from an operator, works once and within an hour. All logins of the account end.",
+		Description: "The token comes by mail or from an operator, works once and within an hour. All logins of the account end.",
 	}, a.reset)
+	httpapi.Register(api, httpapi.Route{
+		ID: "request-reset", Method: http.MethodPost, Path: resetRequests, Tag: tagAuth, Public: true, Strict: true,
+		Write: true, Status: http.StatusAccepted, Summary: "Ask for a reset token by mail",
+		Description: "The server sends a link with a token if an account has this address. The answer is the same if none has. " +
+			"404 where the server sends no mail.",
+	}, a.requestReset)
+	httpapi.Register(api, httpapi.Route{
+		ID: "get-reset-offer", Method: http.MethodGet, Path: resetRequests, Tag: tagAuth, Public: true,
+		Summary: "Ask whether the server sends reset tokens by mail",
+	}, a.resetOffer)
 }
 
 // SetPassword is the body of a change of the caller's password.
@@ -83,6 +96,31 @@ func (a *accounts) deleteAccount(ctx context.Context, in *httpapi.Sent[DeleteAcc
 func (a *accounts) reset(ctx context.Context, in *httpapi.Sent[ResetPassword]) (*noOut, error) {
 	v := in.JSON.Value
 	return &noOut{}, a.Door.Reset(ctx, httpapi.CallOf(ctx).RequestID, v.Token, v.Pass, httpapi.Count)
+}
+
+// RequestReset is the body of a request for a reset token.
+type RequestReset struct {
+	Email string `json:"email" minLength:"3" maxLength:"256" doc:"The address of your account."`
+}
+
+func (a *accounts) requestReset(ctx context.Context, in *httpapi.Sent[RequestReset]) (*noOut, error) {
+	if a.Mail == nil {
+		return nil, gotong.NotFound()
+	}
+	email, err := a.Door.ResetAddress(ctx, in.JSON.Value.Email)
+	if err == nil {
+		a.Mail(email)
+	}
+	return &noOut{}, err
+}
+
+// ResetOffer states whether the server sends reset tokens.
+type ResetOffer struct {
+	Offered bool `json:"offered"`
+}
+
+func (a *accounts) resetOffer(context.Context, *struct{}) (*httpapi.Out[ResetOffer], error) {
+	return httpapi.Reply(ResetOffer{a.Mail != nil}, nil)
 }
 
 // LoginView is one of the caller's logins.

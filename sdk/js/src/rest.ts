@@ -196,6 +196,20 @@ export interface Operations {
     body: AccountsResetPassword
     answer: undefined
   }
+  /** Ask whether the server sends reset tokens by mail */
+  "GET /v1/auth/reset-requests": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: undefined
+    answer: AccountsResetOffer
+  }
+  /** Ask for a reset token by mail */
+  "POST /v1/auth/reset-requests": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: AccountsRequestReset
+    answer: undefined
+  }
   /** Sign in */
   "POST /v1/auth/signin": {
     params: Record<string, never>
@@ -1751,6 +1765,15 @@ export type AccountsOwnerless = {
 
 export type AccountsRefresh = {
   refresh: string
+}
+
+export type AccountsRequestReset = {
+  /** The address of your account. */
+  email: string
+}
+
+export type AccountsResetOffer = {
+  offered: boolean
 }
 
 export type AccountsResetPassword = {
