@@ -69,6 +69,7 @@ func (c *doctorCmd) checks() []doctorCheck {
 		{"disk", "is there space, and are syncs fast?", c.checkDisk},
 		{"modes", "do the files belong to the server alone?", c.checkModes},
 		{"store", "can the store be read?", c.checkStore},
+		{"mail", "can links for a new password be sent?", c.checkMail},
 		{"request", "does the server answer, with TLS?", c.checkRequest},
 	}
 }

@@ -40,7 +40,7 @@ func TestDoctor(t *testing.T) {
 	path, _ := strings.CutPrefix(db, "sqlite:")
 	data := filepath.Dir(path)
 	healthy := examined(t, "--data="+data, "--max-sessions=10")
-	for _, name := range []string{"config", "clock", "open files", "store"} {
+	for _, name := range []string{"config", "clock", "open files", "store", "mail"} {
 		if r := healthy[name]; r.Verdict != gates.Go {
 			t.Errorf("%+v", r)
 		}
@@ -58,8 +58,9 @@ func TestDoctor(t *testing.T) {
 	if err := os.Chtimes(path, later, later); err != nil {
 		t.Fatal(err)
 	}
-	sick := examined(t, "--data="+data, "--max-sessions=10", "--url=http://127.0.0.1:1")
-	for name, says := range map[string]string{"modes": "other users may read", "clock": "lies ahead", "request": "refused"} {
+	sick := examined(t, "--data="+data, "--max-sessions=10", "--url=http://127.0.0.1:1",
+		"--smtp=smtp://127.0.0.1:1", "--mail-from=a@example.org", "--public-url=https://chat.example.org")
+	for name, says := range map[string]string{"modes": "other users may read", "clock": "lies ahead", "request": "refused", "mail": "refused"} {
 		if r := sick[name]; r.Verdict != gates.NoGo || !strings.Contains(r.Findings[0].Seen, says) {
 			t.Errorf("%s: %+v", name, r)
 		}

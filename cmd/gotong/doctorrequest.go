@@ -12,6 +12,7 @@ import (
 
 	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/gates"
+	"gotong.dev/gotong/internal/mail"
 )
 
 const (
@@ -146,4 +147,20 @@ func hostname(host string) string {
 		host = name
 	}
 	return strings.ToLower(host)
+}
+
+func (c *doctorCmd) checkMail(ctx context.Context, f *findings) {
+	if c.SMTP == "" {
+		f.goodf("%s", mailOf(&c.Config))
+		return
+	}
+	m, err := mail.New(mail.Options{Server: c.SMTP, From: c.MailFrom})
+	if err == nil {
+		err = m.Probe(ctx)
+	}
+	if err != nil {
+		f.addf(gates.NoGo, "the keys smtp and mail-from", "%v", err)
+		return
+	}
+	f.goodf("%s", mailOf(&c.Config))
 }

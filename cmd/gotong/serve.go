@@ -86,17 +86,20 @@ func announce(std *stdio, a *app.App, c *config.Config) {
 		say("Note", note)
 	}
 	say("Keeps", withoutPassword(c.StoreURL()))
-	if c.SMTP == "" {
-		say("Mail", "off: gotong admin reset gives a link to users who forgot their password")
-	} else {
-		say("Mail", "links for a new password, through "+withoutPassword(c.SMTP))
-	}
+	say("Mail", mailOf(c))
 	if c.Console {
 		say("Console", a.URL()+"/")
 	}
 	say("API", a.URL()+"   its pages: /docs, /openapi.json, /asyncapi.json")
 	say("Admin", a.AdminURL()+"   /metrics, /debug/pprof/; keep it private")
 	say("Stop", "with Ctrl-C")
+}
+
+func mailOf(c *config.Config) string {
+	if c.SMTP == "" {
+		return "off: gotong admin reset gives a link to users who forgot their password"
+	}
+	return "links for a new password are sent through " + withoutPassword(c.SMTP)
 }
 
 func withoutPassword(address string) string {

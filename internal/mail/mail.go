@@ -140,6 +140,20 @@ func (m *Mailer) note(ctx context.Context, sent bool, err error) {
 	m.failing = err != nil || m.failing && !sent
 }
 
+// Probe connects to the server and signs in. It sends nothing.
+func (m *Mailer) Probe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	client, err := m.client(ctx)
+	if err == nil {
+		err = client.DialWithContext(ctx)
+	}
+	if err == nil {
+		err = client.Close()
+	}
+	return err
+}
+
 var address = regexp.MustCompile(`\S*@\S*`)
 
 // withoutAddresses returns the text of an error without e-mail addresses, which servers

@@ -117,6 +117,9 @@ func TestOnlyThisMachineIsSpokenToWithoutTLS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := mailtest.Start(t, tc.options)
 			b := work(t, tc.url, s)
+			if err := b.Probe(t.Context()); (err == nil) != (tc.outcome == "sent") && tc.options.Login == strings.Contains(tc.url, "@") {
+				t.Errorf("probed: %v", err)
+			}
 			b.Ask("siti@example.org")
 			b.want(t, tc.outcome)
 			if n := len(s.Mail); n != map[string]int{"sent": 1, "failed": 0}[tc.outcome] {
