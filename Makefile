@@ -17,6 +17,8 @@ BIN       := bin
 version    = $(shell awk '$$1 == "$(1)" { print $$2 }' tools/go.mod)
 LINT      := $(BIN)/golangci-lint-$(call version,github.com/golangci/golangci-lint/v2)
 BENCHSTAT := $(BIN)/benchstat-$(call version,golang.org/x/perf)
+SBOM      := $(BIN)/cyclonedx-gomod-$(call version,github.com/CycloneDX/cyclonedx-gomod)
+VULNCHECK := $(BIN)/govulncheck-$(call version,golang.org/x/vuln)
 
 .PHONY: help
 help: ## list the targets
@@ -78,6 +80,22 @@ $(BIN)/versitygw: Makefile
 .PHONY: build
 build: ## build the binary into bin/; needs Go alone
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/ ./cmd/...
+
+# The version of a release: the tag of the commit that is checked out, unless given.
+# It is not the default of VERSION, because candidate has its own.
+TAG = $(or $(VERSION),$(shell git describe --tags --exact-match 2>/dev/null))
+
+.PHONY: release
+release: $(SBOM) ## build the archives of VERSION (the tag) into dist/VERSION, with SBOMs and SHA256SUMS; PLATFORMS selects
+	SBOM=$(CURDIR)/$(SBOM) GO=$(GO) dev/release "$(TAG)" "dist/$(TAG)"
+
+.PHONY: release-check
+release-check: $(SBOM) ## build a release twice in different directories and compare; PLATFORMS selects
+	SBOM=$(CURDIR)/$(SBOM) GO=$(GO) dev/release-check "$(or $(TAG),v0.0.0-check)"
+
+.PHONY: vulncheck
+vulncheck: ## look for known vulnerabilities; says so if their database cannot be reached
+	dev/vulncheck $(VULNCHECK)
 
 .PHONY: test
 test: install ## install what the tests need and run them all
@@ -206,3 +224,9 @@ $(LINT): tools/go.mod tools/go.sum
 
 $(BENCHSTAT): tools/go.mod tools/go.sum
 	CGO_ENABLED=0 $(GO) -C tools build -o ../$@ golang.org/x/perf/cmd/benchstat
+
+$(SBOM): tools/go.mod tools/go.sum
+	CGO_ENABLED=0 $(GO) -C tools build -o ../$@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+
+$(VULNCHECK): tools/go.mod tools/go.sum
+	CGO_ENABLED=0 $(GO) -C tools build -o ../$@ golang.org/x/vuln/cmd/govulncheck

@@ -17,14 +17,16 @@ import (
 
 // listed is what the check needs of the output of go list.
 type listed struct {
-	ImportPath, Dir string
-	GoFiles         []string
-	ImportMap       map[string]string
+	ImportPath string            `json:"ImportPath"`
+	Dir        string            `json:"Dir"`
+	GoFiles    []string          `json:"GoFiles"`
+	ImportMap  map[string]string `json:"ImportMap"`
 }
 
 // TestPlatforms checks the types of the program for the systems of a release, and so
 // finds what they lack. It compiles nothing: that takes minutes.
 func TestPlatforms(t *testing.T) {
+	t.Parallel()
 	for _, platform := range []string{"darwin/arm64", "windows/amd64"} {
 		t.Run(platform, func(t *testing.T) {
 			t.Parallel()
