@@ -1,5 +1,3 @@
-// Package postgres is the beginning of a store on PostgreSQL 15 or later: the schema
-// and its migrations, and the check of the server's settings. It is not a store yet.
 package postgres
 
 import (

@@ -75,7 +75,7 @@ func TestSchema(t *testing.T) {
 	t.Run("append-only", func(t *testing.T) { appendOnly(t, migrated(t)) })
 }
 
-const insertEvent = `INSERT INTO partitions VALUES (0); INSERT INTO streams (name) VALUES ('thread/a');
+const insertEvent = `INSERT INTO streams (name) VALUES ('thread/a');
 	INSERT INTO events (partition, position, stream, seq, id, type, at, audience, count, data, content, data_salt,
 		content_salt, content_commit, prev, chain, erased, request_id, actor, salt, fingerprint, last, decided)
 	VALUES (0, 1, 1, 1, gen_random_uuid(), 'message.posted', 1764000000000001, '', 1, '{"actor":{"user_id":"u1"}}', '{}',

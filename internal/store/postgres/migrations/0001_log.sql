@@ -18,7 +18,10 @@ CREATE TABLE partitions (
     position bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10);
 
--- A stream with its head. Its home is empty until it has an event.
+INSERT INTO partitions SELECT generate_series(0, 15);
+
+-- A stream with its head, which a commit locks with everything else on which it
+-- rests. A stream that has no event yet has seq 0 and an empty home.
 CREATE TABLE streams (
     no    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name  text COLLATE "C" NOT NULL UNIQUE,
@@ -34,9 +37,9 @@ CREATE TABLE streams (
 -- event. A request that changed nothing is a row without position, seq and event.
 CREATE TABLE events (
     key            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    partition      smallint NOT NULL REFERENCES partitions,
+    partition      smallint NOT NULL CHECK (partition BETWEEN 0 AND 15),
     position       bigint,
-    stream         bigint NOT NULL REFERENCES streams,
+    stream         bigint NOT NULL, -- of streams; a foreign key would cost a query for each row
     seq            bigint,
     id             uuid,
     type           text,
@@ -64,7 +67,7 @@ CREATE TABLE events (
 
 CREATE UNIQUE INDEX events_seq ON events (stream, seq) WHERE seq IS NOT NULL;
 
-CREATE INDEX events_position ON events (partition, position, key) WHERE position IS NOT NULL;
+CREATE INDEX events_position ON events (partition, position, seq) WHERE position IS NOT NULL;
 
 CREATE UNIQUE INDEX events_request ON events (request_id, stream, actor) WHERE request_id IS NOT NULL;
 
@@ -101,6 +104,53 @@ EXECUTE FUNCTION append_only();
 REVOKE UPDATE, DELETE, TRUNCATE ON events FROM CURRENT_USER;
 
 GRANT UPDATE (content, content_salt, erased, salt, fingerprint) ON events TO CURRENT_USER;
+
+CREATE TABLE claims (
+    space  text COLLATE "C" NOT NULL,
+    name   text COLLATE "C" NOT NULL,
+    stream text NOT NULL,
+    PRIMARY KEY (space, name)
+);
+
+CREATE TABLE registers (
+    collection text COLLATE "C" NOT NULL,
+    owner      text COLLATE "C" NOT NULL,
+    name       text COLLATE "C" NOT NULL,
+    version    bigint NOT NULL,
+    body       bytea  NOT NULL,
+    expires    bigint NOT NULL,
+    PRIMARY KEY (collection, owner, name)
+) WITH (fillfactor = 70);
+
+CREATE INDEX registers_expires ON registers (expires) WHERE expires > 0;
+
+CREATE TABLE cursors (
+    reader    text COLLATE "C" NOT NULL,
+    partition smallint NOT NULL,
+    position  bigint   NOT NULL,
+    PRIMARY KEY (reader, partition)
+) WITH (fillfactor = 10);
+
+-- A dead job is kept for people and never claimed. While a job is leased, again is
+-- when it was put again; else 0.
+CREATE TABLE jobs (
+    queue   text COLLATE "C" NOT NULL,
+    id      text COLLATE "C" NOT NULL,
+    due     bigint  NOT NULL,
+    attempt bigint  NOT NULL,
+    crashes bigint  NOT NULL,
+    claims  bigint  NOT NULL,
+    lease   bigint  NOT NULL,
+    dead    boolean NOT NULL,
+    error   text    NOT NULL,
+    body    bytea   NOT NULL,
+    again   bigint  NOT NULL,
+    PRIMARY KEY (queue, id)
+);
+
+CREATE INDEX jobs_due ON jobs (queue, greatest(due, lease), id) WHERE NOT dead;
+
+CREATE INDEX jobs_leased ON jobs (queue, lease) WHERE lease > 0;
 
 -- For people: SELECT * FROM log WHERE stream = 'thread/…' ORDER BY seq.
 CREATE VIEW log AS

@@ -246,6 +246,20 @@ func (s *Server) URL(database string) string {
 // Fresh makes an empty database and returns its address.
 func (s *Server) Fresh() string {
 	s.tb.Helper()
+	name := s.make("DATABASE")
+	return s.URL(name)
+}
+
+// Schema makes an empty schema, which takes less time than a database, and returns
+// its address.
+func (s *Server) Schema() string {
+	s.tb.Helper()
+	return s.URL("postgres") + "&search_path=" + s.make("SCHEMA")
+}
+
+// make makes a database or a schema and returns its name.
+func (s *Server) make(kind string) string {
+	s.tb.Helper()
 	s.mu.Lock()
 	s.fresh++
 	name := fmt.Sprintf("fresh%d", s.fresh)
@@ -255,10 +269,10 @@ func (s *Server) Fresh() string {
 		s.tb.Fatal(err)
 	}
 	defer func() { _ = c.Close(context.Background()) }()
-	if _, err := c.Exec(context.Background(), "CREATE DATABASE "+name); err != nil {
+	if _, err := c.Exec(context.Background(), "CREATE "+kind+" "+name); err != nil {
 		s.tb.Fatal(err)
 	}
-	return s.URL(name)
+	return name
 }
 
 // Kill ends the server at once, as a crash would: nothing is written back.

@@ -1,0 +1,270 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Submit implements [store.Committer]. Batches that wait at the same time share
+// a transaction. Other writes are transactions of their own, which the server runs
+// beside them.
+func (s *Store) Submit(
+	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
+) {
+	if err := store.CheckBatch(batch, s.docs); err != nil {
+		done(nil, err)
+		return
+	}
+	store.SubmitTo(ctx, s.queue, batch, announce, done)
+}
+
+func (s *Store) writeAll(ops []*store.Work[store.Batch]) error {
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
+	return store.WriteBatches(ops, func(batch []store.Commit) ([]store.Outcome, error) { return s.settle(ctx, batch) })
+}
+
+// settle decides the outcomes of commits and carries them out in one transaction.
+//
+// It repeats a transaction whose outcome is unknown: the earlier one holds the locks
+// of its partitions and streams until it has ended one way or the other, so the next
+// one sees its records or comes before everything of it.
+func (s *Store) settle(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
+	need, erases := store.Needs(batch)
+	var sent []*store.Plan
+	for tries := 0; ; tries++ {
+		var p *store.Plan
+		l := &locking{need: &need, erases: erases, batch: batch}
+		err := s.transact(ctx, mode{}, func(b *pgx.Batch) { l.ask(b, s.now()) }, func(b *pgx.Batch) error {
+			p = store.Decide(&l.view, batch, sent...)
+			if len(p.Written) == 0 {
+				return errNothing
+			}
+			l.write(b, p)
+			return nil
+		})
+		if err == nil {
+			return p.Outcomes, nil
+		}
+		lostAnswer := errors.As(err, new(unknown))
+		if lostAnswer {
+			sent = append(sent, p)
+		}
+		if !lostAnswer && !repeatable(err) || tries >= store.MaxTries || store.Pause(ctx, tries) != nil {
+			return nil, store.Hedged(failure(err), len(sent) > 0)
+		}
+	}
+}
+
+// locking is what one transaction of commits locks and reads.
+//
+// Nodes cannot deadlock: every transaction locks partitions in their order, then
+// creates the streams that are missing in the order of names, and then locks the
+// streams in that order. Registers and claims come last.
+type locking struct {
+	batch  []store.Commit
+	need   *store.Need
+	erases []store.EventKey
+
+	view    store.View
+	numbers map[gotong.Stream]int64
+	present map[gotong.Key]bool // registers that have a row, expired or not
+}
+
+const (
+	lockPartitions = "SELECT no, position FROM partitions WHERE no = ANY ($1) ORDER BY no FOR NO KEY UPDATE"
+	addStreams     = `INSERT INTO streams (name) SELECT n FROM unnest($1::text[]) n
+		WHERE NOT EXISTS (SELECT FROM streams WHERE name = n) ORDER BY n COLLATE "C" ON CONFLICT (name) DO NOTHING`
+	headColumns   = "name, no, seq, chain, at, count, home"
+	lockStreams   = "SELECT " + headColumns + " FROM streams WHERE name = ANY ($1) ORDER BY name FOR NO KEY UPDATE"
+	lockRegisters = "SELECT " + registerColumns + ` FROM registers WHERE (collection, owner, name) IN
+		(SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[])) ORDER BY collection, owner, name FOR NO KEY UPDATE`
+	selectOrigins = `SELECT k.stream, k.seq, e.data FROM unnest($1::text[], $2::bigint[]) k (stream, seq) CROSS JOIN LATERAL
+		(SELECT data FROM events WHERE stream = (SELECT no FROM streams WHERE name = k.stream) AND seq = k.seq LIMIT 1) e`
+)
+
+func (l *locking) ask(b *pgx.Batch, now gotong.Instant) {
+	l.view = store.View{
+		Heads: map[gotong.Stream]gotong.Head{}, Records: map[gotong.RequestKey]store.Record{},
+		Claims: map[gotong.Claim]gotong.Stream{}, Registers: map[gotong.Key]store.Register{}, Now: now,
+		Origins: map[store.EventKey]gotong.RequestKey{},
+	}
+	l.numbers, l.present = map[gotong.Stream]int64{}, map[gotong.Key]bool{}
+	partitions := map[int16]bool{}
+	for i := range l.batch {
+		if len(l.batch[i].Events) > 0 {
+			partitions[int16(l.batch[i].Partition())] = true
+		}
+	}
+	each(b, func(row pgx.Rows) error { return scanPosition(row, &l.view.Positions) },
+		lockPartitions, slices.Sorted(maps.Keys(partitions)))
+	names := texts(l.need.Heads)
+	slices.Sort(names)
+	b.Queue(addStreams, names)
+	each(b, func(row pgx.Rows) error {
+		r, no, err := scanHead(row)
+		l.numbers[r.Stream] = no
+		if r.Head.Seq > 0 {
+			l.view.Heads[r.Stream] = r.Head
+		}
+		return err
+	}, lockStreams, names)
+	readRecords(b, l.need.Records, l.view.Records)
+	readClaims(b, l.need.Claims, l.view.Claims)
+	if len(l.need.Registers) > 0 {
+		each(b, func(row pgx.Rows) error {
+			r, err := scanRegister(row)
+			l.present[r.Key] = true
+			if exists(&r, now) {
+				l.view.Registers[r.Key] = r
+			}
+			return err
+		}, lockRegisters, keyArgs(l.need.Registers)...)
+	}
+	if len(l.erases) > 0 {
+		l.readOrigins(b)
+	}
+}
+
+func (l *locking) readOrigins(b *pgx.Batch) {
+	streams, seqs := eventKeys(l.erases)
+	each(b, func(row pgx.Rows) error {
+		var e store.Event
+		if err := row.Scan(&e.Stream, &e.Seq, &e.Data); err != nil {
+			return err
+		}
+		request, err := e.Request()
+		if err != nil {
+			return &store.Damaged{Stream: e.Stream, Seq: e.Seq}
+		}
+		l.view.Origins[store.EventKey{Stream: e.Stream, Seq: e.Seq}] = request
+		return nil
+	}, selectOrigins, streams, seqs)
+}
+
+const (
+	setPositions = "UPDATE partitions p SET position = k.at FROM unnest($1::smallint[], $2::bigint[]) k (no, at) WHERE p.no = k.no"
+	setHeads     = `UPDATE streams s SET seq = k.seq, chain = k.chain, at = k.at, count = k.count, home = k.home
+		FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[], $6::text[]) k (no, seq, chain, at, count, home)
+		WHERE s.no = k.no`
+	addClaims  = "INSERT INTO claims SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[])"
+	eraseEvent = `UPDATE events e SET content = NULL, content_salt = NULL, erased = true
+		FROM unnest($1::text[], $2::bigint[]) k (stream, seq) JOIN streams s ON s.name = k.stream
+		WHERE e.stream = s.no AND e.seq = k.seq AND e.seq IS NOT NULL`
+	blind = `UPDATE events e SET salt = NULL, fingerprint = NULL
+		FROM unnest($1::text[], $2::text[], $3::text[]) k (stream, actor, id) JOIN streams s ON s.name = k.stream
+		WHERE e.request_id = k.id AND e.stream = s.no AND e.actor = k.actor AND e.request_id IS NOT NULL`
+)
+
+// write queues what a plan writes.
+func (l *locking) write(b *pgx.Batch, p *store.Plan) {
+	var rows []logRow
+	ends := map[gotong.Partition]uint64{}
+	for i := range p.Written {
+		w := &p.Written[i]
+		rows = append(rows, logRows(l.numbers[w.Request.Stream], &w.Kept, w.Events)...)
+		if len(w.Events) > 0 {
+			ends[w.Kept.Partition] = p.Ends[w.Kept.Partition]
+		}
+	}
+	writeLog(b, rows)
+	writeEnds(b, ends)
+	if len(p.Heads) > 0 {
+		h := heads{}
+		for stream, head := range p.Heads {
+			h.add(l.numbers[stream], head)
+		}
+		b.Queue(setHeads, h.no, h.seq, h.chain, h.at, h.count, h.home)
+	}
+	if len(p.Claims) > 0 {
+		writeClaims(b, p.Claims)
+	}
+	l.writeRegisters(b, p)
+	writeDocuments(b, p.Documents)
+	if len(p.Erase) > 0 {
+		streams, seqs := eventKeys(p.Erase)
+		b.Queue(eraseEvent, streams, seqs)
+		b.Queue(blind, requestArgs(p.Blind)...)
+	}
+}
+
+func writeEnds(b *pgx.Batch, ends map[gotong.Partition]uint64) {
+	var nos []int16
+	var positions []int64
+	for no, position := range ends {
+		nos, positions = append(nos, int16(no)), append(positions, number(position))
+	}
+	if len(nos) > 0 {
+		b.Queue(setPositions, nos, positions)
+	}
+}
+
+func writeClaims(b *pgx.Batch, claims map[gotong.Claim]gotong.Stream) {
+	var spaces, names, streams []string
+	for claim, stream := range claims {
+		spaces, names, streams = append(spaces, claim.Space), append(names, claim.Name), append(streams, string(stream))
+	}
+	b.Queue(addClaims, spaces, names, streams)
+}
+
+// writeRegisters changes the registers that are locked and inserts the others. If
+// another transaction has inserted one of these, this one fails and is repeated.
+func (l *locking) writeRegisters(b *pgx.Batch, p *store.Plan) {
+	for _, r := range p.Registers {
+		writeRegister(b, r, l.present[r.Key])
+	}
+}
+
+// heads are the columns of heads.
+type heads struct {
+	no, seq, at, count []int64
+	chain              [][]byte
+	home               []string
+}
+
+func (h *heads) add(no int64, head gotong.Head) {
+	h.no, h.seq, h.chain = append(h.no, no), append(h.seq, number(head.Seq)), append(h.chain, head.Chain[:])
+	h.at, h.count, h.home = append(h.at, int64(head.At)), append(h.count, number(head.Count)), append(h.home, string(head.Home))
+}
+
+// number returns a seq or a position as a bigint; those of no event are larger.
+func number(n uint64) int64 { return int64(min(n, math.MaxInt64)) }
+
+func texts[S ~string](list []S) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = string(s)
+	}
+	return out
+}
+
+func eventKeys(list []store.EventKey) (streams []string, seqs []int64) {
+	for _, k := range list {
+		streams, seqs = append(streams, string(k.Stream)), append(seqs, number(k.Seq))
+	}
+	return streams, seqs
+}
+
+func keyArgs(list []gotong.Key) []any {
+	a := make([][]string, 3)
+	for _, k := range list {
+		a[0], a[1], a[2] = append(a[0], k.Collection), append(a[1], k.Owner), append(a[2], k.Name)
+	}
+	return []any{a[0], a[1], a[2]}
+}
+
+func requestArgs(list []gotong.RequestKey) []any {
+	a := make([][]string, 3)
+	for _, k := range list {
+		a[0], a[1], a[2] = append(a[0], string(k.Stream)), append(a[1], k.Actor), append(a[2], k.RequestID)
+	}
+	return []any{a[0], a[1], a[2]}
+}

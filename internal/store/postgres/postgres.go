@@ -1,0 +1,238 @@
+// Package postgres is the store on PostgreSQL 15 or later, which several nodes
+// share.
+//
+// A batch is one transaction of two round trips. The first one locks the partitions
+// and streams on which the batch rests, in one order for all nodes, and reads what
+// decides; the second one writes and commits. Because a position is assigned under
+// the lock of its partition, which is held until the commit has ended, positions
+// become visible in their order. ADR 0032 has the reasons and the figures.
+//
+// Every transaction checks that the server is still the primary of the newest
+// timeline that this node knows, and that synchronous_commit is not off.
+//
+// # Caveats
+//
+// A superuser can disable the triggers that keep the log append-only; the chain
+// shows what was changed. An erased text stays in the files until they are vacuumed,
+// and in the WAL and backups. [Properties] lists what this store does not promise.
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Options are the settings of a [Store].
+type Options struct {
+	// Collections are the documents' collections; each is a table doc_<name>,
+	// which Open creates if it is missing. A name has 1 to 48 characters of
+	// a-z0-9_.
+	Collections []string
+	// Now is the clock by which registers expire; nil: they never expire.
+	Now func() gotong.Instant
+	// Clock is compared with the server's, see [store.MaxSkew]; nil: no clock is.
+	Clock func() gotong.Instant
+	// UnsafeServer accepts a server with fsync or full_page_writes off, which may
+	// lose acknowledged writes in a power loss.
+	UnsafeServer bool
+	// Observe is that of [store.WriterOptions].
+	Observe func(commits int) (ended func())
+
+	dial pgconn.DialFunc // of tests
+}
+
+// Store implements [store.Whole] on one schema of a database. It is safe for
+// concurrent use, and other processes may use the same schema.
+type Store struct {
+	pool   *pgxpool.Pool
+	server *server
+	now    func() gotong.Instant
+	eras   atomic.Pointer[store.Eras]
+	docs   map[string]bool
+	queue  *store.Writer[store.Batch]
+	clock  store.Skew
+	notes  []string
+
+	ctx     context.Context //nolint:containedctx // ends with Close, for what outlives the call of Open
+	cancel  context.CancelFunc
+	closing sync.Once
+	running store.Calls
+	ended   sync.WaitGroup
+}
+
+var _ store.Whole = (*Store)(nil)
+
+// Properties are what a [Store] promises where stores differ.
+var Properties = store.Properties{
+	Durable:  store.Property{Holds: true, Why: "everything is on the server"},
+	Synced:   store.Property{Holds: true, Why: "a server with fsync off is rejected, and so is a connection with synchronous_commit off"},
+	Shared:   store.Property{Holds: true, Why: "a transaction locks the rows on which it rests"},
+	Definite: store.Property{Holds: false, Why: "a connection can be lost after the server received a COMMIT"},
+	Undoes:   store.Property{Holds: true, Why: "a batch is one transaction, which the server rolls back"},
+	Resumes:  store.Property{Holds: true, Why: "a node keeps no state that a failed write can spoil"},
+	Forgets:  store.Property{Holds: false, Why: "old rows stay in the files until they are vacuumed, and in the WAL"},
+}
+
+// maxConns is how many connections a node opens at most, unless the address has
+// pool_max_conns.
+const maxConns = 16
+
+// CheckAddress returns what is wrong with the address of a database. It connects to
+// nothing.
+func CheckAddress(address string) error {
+	_, err := pgxpool.ParseConfig(address)
+	return err
+}
+
+// Open connects, brings the schema up to date and creates what is missing. It
+// returns [ErrServer], [ErrTimeline], [store.ErrHeader], [store.ErrForeign],
+// [store.ErrNewerSchema], [store.ErrChangedSchema] or [store.ErrClock] if the
+// database must not be used.
+func Open(ctx context.Context, address string, o Options) (*Store, error) {
+	cfg, err := pgxpool.ParseConfig(address)
+	if err != nil {
+		return nil, err
+	}
+	if explicit, err := pgx.ParseConfig(address); err == nil && explicit.RuntimeParams["pool_max_conns"] == "" {
+		cfg.MaxConns = maxConns
+	}
+	s := &Store{now: o.Now, docs: map[string]bool{}, server: serve(cfg, o)}
+	if s.now == nil {
+		s.now = func() gotong.Instant { return 0 }
+	}
+	s.clock.Now = o.Clock
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if s.pool, err = pgxpool.NewWithConfig(s.ctx, cfg); err == nil {
+		if err = s.prepare(ctx, o); err != nil {
+			s.pool.Close()
+		}
+	}
+	if err != nil {
+		s.cancel()
+		c := cfg.ConnConfig
+		return nil, fmt.Errorf("postgres: open %s:%d/%s: %w", c.Host, c.Port, c.Database, err)
+	}
+	s.ended.Go(func() { store.Keep(s.ctx, s.checkClock, s.clear) })
+	s.queue = store.NewWriter(store.WriterOptions[store.Batch]{
+		Write: s.writeAll, Observe: o.Observe, MaxBatch: store.MaxTogether, MaxBatchBytes: store.MaxBytesTogether,
+	})
+	return s, nil
+}
+
+func (s *Store) prepare(ctx context.Context, o Options) error {
+	c, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Release()
+	if s.notes, err = s.server.settings(ctx, c.Conn()); err != nil {
+		return err
+	}
+	if err := Migrate(ctx, c.Conn()); err != nil {
+		return err
+	}
+	if err := s.makeCollections(ctx, c.Conn(), o.Collections); err != nil {
+		return err
+	}
+	if err := s.openEras(ctx, c.Conn()); err != nil {
+		return err
+	}
+	return s.checkClock(ctx)
+}
+
+var collectionName = regexp.MustCompile(`^[a-z0-9_]{1,48}$`)
+
+// makeCollections makes the tables that are missing. Of nodes that start at once,
+// one makes them.
+func (s *Store) makeCollections(ctx context.Context, c *pgx.Conn, names []string) error {
+	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", migrationLock); err != nil {
+			return err
+		}
+		for _, name := range names {
+			if !collectionName.MatchString(name) {
+				return fmt.Errorf("postgres: collection %q: a name is 1 to 48 of a-z0-9_", name)
+			}
+			if _, err := tx.Exec(ctx, tableOf(name), pgx.QueryExecModeSimpleProtocol); err != nil {
+				return err
+			}
+			s.docs[name] = true
+		}
+		return nil
+	})
+}
+
+// openEras reads the epochs of this log, or begins the first one.
+func (s *Store) openEras(ctx context.Context, c *pgx.Conn) error {
+	first := store.FirstEra(store.NewEpoch())
+	text, err := json.Marshal(first)
+	if err != nil {
+		return err
+	}
+	_, err = c.Exec(ctx, `WITH list AS (INSERT INTO meta VALUES ('eras', $1) ON CONFLICT DO NOTHING RETURNING 1)
+		INSERT INTO meta SELECT 'epoch', $2 FROM list`, string(text), string(first.Epoch()))
+	if err != nil {
+		return err
+	}
+	var kept string
+	if err := c.QueryRow(ctx, "SELECT value FROM meta WHERE name = 'eras'").Scan(&kept); err != nil {
+		return err
+	}
+	eras, err := erasOf(kept)
+	if err == nil {
+		s.eras.Store(&eras)
+	}
+	return err
+}
+
+func erasOf(text string) (eras store.Eras, err error) {
+	if json.Unmarshal([]byte(text), &eras) != nil || len(eras) == 0 {
+		return nil, fmt.Errorf("%w: the list of epochs cannot be read", store.ErrFailed)
+	}
+	return eras, nil
+}
+
+// Epoch implements [store.Log].
+func (s *Store) Epoch() gotong.Epoch { return s.eras.Load().Epoch() }
+
+// Notes returns what an operator should know about the server, such as what an
+// acknowledged write survives.
+func (s *Store) Notes() []string { return s.notes }
+
+// Failed implements [store.Health]. No state of this node outlives a failed call,
+// so later writes can always succeed.
+func (s *Store) Failed() error { return nil }
+
+// Close writes what is queued, waits for the calls that run and closes the
+// connections. Every later call fails with [store.ErrClosed].
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		s.queue.Close()
+		s.running.End()
+		s.cancel()
+		s.ended.Wait()
+		s.pool.Close()
+	})
+	return nil
+}
+
+// Time returns the time of the server's clock.
+func (s *Store) Time(ctx context.Context) (at gotong.Instant, err error) {
+	var now time.Time
+	err = s.pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now)
+	return gotong.InstantOf(now), err
+}
+
+func (s *Store) checkClock(ctx context.Context) error { return s.clock.Compare(ctx, s.Time) }

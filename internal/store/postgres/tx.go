@@ -1,0 +1,269 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"gotong.dev/gotong/internal/store"
+)
+
+// patience is how long a write or a read is repeated while the server does not
+// answer.
+const patience = 20 * time.Second
+
+// each queues a query; take is called for each of its rows.
+func each(b *pgx.Batch, take func(row pgx.Rows) error, sql string, args ...any) {
+	b.Queue(sql, args...).Query(func(rows pgx.Rows) error {
+		defer rows.Close()
+		for rows.Next() {
+			if err := take(rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+}
+
+// lost is the error of a connection that has ended. Of a write, it says that nothing
+// was written.
+type lost struct{ error }
+
+func (l lost) Unwrap() error { return l.error }
+
+// unknown is the error of a transaction that may have been carried out.
+type unknown struct{ error }
+
+func (u unknown) Unwrap() error { return u.error }
+
+// trip sends a batch and takes its results.
+func trip(ctx context.Context, c *pgxpool.Conn, b *pgx.Batch) error {
+	err := c.SendBatch(ctx, b).Close()
+	if err != nil && c.Conn().IsClosed() {
+		return lost{err}
+	}
+	return err
+}
+
+// acquire returns a connection. Its error is lost, unless the server rejects this node
+// or this node the server.
+func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	c, err := s.pool.Acquire(ctx)
+	if err != nil && !errors.Is(err, ErrServer) && !rejected(err) {
+		return nil, lost{err}
+	}
+	return c, err
+}
+
+func rejected(err error) bool {
+	code := codeOf(err)
+	return len(code) == 5 && (code[:2] == "28" || code == "3D000")
+}
+
+func codeOf(err error) string {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Code
+	}
+	return ""
+}
+
+// collided reports whether a transaction wrote nothing because another one was
+// first: a deadlock, or a row that both insert.
+func collided(err error) bool {
+	switch codeOf(err) {
+	case "40001", "40P01", "23505":
+		return !errors.As(err, new(unknown))
+	default:
+		return false
+	}
+}
+
+// repeatable reports whether a transaction with this error wrote nothing and may be
+// tried again.
+func repeatable(err error) bool { return errors.As(err, new(lost)) || collided(err) }
+
+// failure returns the error of the port for that of a transaction.
+func failure(err error) error {
+	switch code := codeOf(err); {
+	case err == nil || errors.As(err, new(unknown)):
+		return err
+	case code == "53100":
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	case code == "55P03", collided(err): // and it was repeated often enough
+		return fmt.Errorf("%w: %w", store.ErrBusy, err)
+	case code == "26000", code == "42P05":
+		return fmt.Errorf("%w: a pooler in transaction mode does not keep prepared statements; "+
+			"add default_query_exec_mode=exec to the address: %w", ErrServer, err)
+	default:
+		return err
+	}
+}
+
+// read reads several things in one snapshot and one round trip. It repeats that while
+// the connection is lost, so ask is called with a new batch each time.
+func (s *Store) read(ctx context.Context, ask func(b *pgx.Batch)) error {
+	end, err := s.running.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return failure(store.Retry(ctx, func() error {
+		c, err := s.acquire(ctx)
+		if err != nil {
+			return err
+		}
+		defer c.Release()
+		b := &pgx.Batch{}
+		b.Queue("BEGIN READ ONLY, ISOLATION LEVEL REPEATABLE READ")
+		each(b, func(row pgx.Rows) error {
+			var timeline string
+			if err := row.Scan(&timeline); err != nil {
+				return err
+			}
+			return s.server.see(timeline)
+		}, "SELECT "+selectTimeline)
+		ask(b)
+		b.Queue("COMMIT")
+		err = trip(ctx, c, b)
+		s.rollback(ctx, c, err)
+		return err
+	}, func(err error) bool { return errors.As(err, new(lost)) }))
+}
+
+// rollback ends a transaction that has failed. A connection to a server that is no
+// longer the primary is closed.
+func (s *Store) rollback(ctx context.Context, c *pgxpool.Conn, err error) {
+	switch {
+	case errors.Is(err, ErrTimeline):
+		_ = c.Conn().Close(ctx)
+	case err != nil && !c.Conn().IsClosed():
+		_, _ = c.Exec(ctx, "ROLLBACK") // if it fails, the pool closes the connection
+	}
+}
+
+// mode is how a transaction writes.
+type mode struct {
+	lazy  bool // it needs no sync of its own
+	alone bool // no other transaction runs at the same time
+	seals bool // it is carried out in a sealed store too
+	moves bool // it is carried out while a copy is unfinished too, and in any epoch
+}
+
+// errNothing ends a transaction that has nothing to write.
+var errNothing = errors.New("postgres: nothing to write")
+
+// errOtherEpoch: a tool has begun a new epoch, or moved another log in here.
+var errOtherEpoch = fmt.Errorf("%w: the log has begun another epoch since this node was started", store.ErrFailed)
+
+// gate is the lock that a transaction shares with others, or has alone: of the
+// schema, because a database can hold several logs.
+const gate = "(" + "1198486631, current_schema()::regnamespace::oid::int)"
+
+const (
+	selectLimits = "SELECT set_config('lock_timeout', '15s', true), set_config('idle_in_transaction_session_timeout', '10s', true)"
+	selectLazy   = selectLimits + ", set_config('synchronous_commit', 'off', true)"
+	selectClosed = `SELECT coalesce(max(value) FILTER (WHERE name = 'sealed'), ''),
+		coalesce(max(value) FILTER (WHERE name = 'progress'), ''), coalesce(max(value) FILTER (WHERE name = 'epoch'), ''),
+		current_setting('synchronous_commit'), ` + selectTimeline + ` FROM meta`
+)
+
+// begin queues the beginning of a transaction. What closes the store is read once the
+// gate is held.
+func (s *Store) begin(b *pgx.Batch, m mode) {
+	b.Queue("BEGIN")
+	lock, limits := "_shared", selectLimits
+	if m.alone {
+		lock = ""
+	}
+	if m.lazy {
+		limits = selectLazy
+	}
+	b.Queue(limits)
+	b.Queue("SELECT pg_advisory_xact_lock" + lock + gate)
+	each(b, func(row pgx.Rows) error {
+		var sealed, progress, epoch, syncs, timeline string
+		if err := row.Scan(&sealed, &progress, &epoch, &syncs, &timeline); err != nil {
+			return err
+		}
+		if err := s.server.see(timeline); err != nil {
+			return err
+		}
+		switch {
+		case sealed != "" && !m.seals:
+			return store.ErrSealed
+		case progress != "" && !m.moves:
+			return store.ErrUnfinished
+		case epoch != string(s.Epoch()) && !m.moves:
+			return errOtherEpoch
+		case !m.lazy:
+			return checkSync(syncs)
+		default:
+			return nil
+		}
+	}, selectClosed)
+}
+
+// transact carries out one transaction: ask fills its first round trip, tell the
+// second one, unless it returns an error; errNothing is none for the caller.
+func (s *Store) transact(ctx context.Context, m mode, ask func(b *pgx.Batch), tell func(b *pgx.Batch) error) error {
+	if err := s.clock.Fault(); err != nil {
+		return err
+	}
+	c, err := s.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Release()
+	b := &pgx.Batch{}
+	s.begin(b, m)
+	ask(b)
+	if err = trip(ctx, c, b); err == nil {
+		b = &pgx.Batch{}
+		if err = tell(b); err == nil {
+			err = s.commit(ctx, c, b)
+		}
+	}
+	s.rollback(ctx, c, err)
+	if errors.Is(err, errNothing) {
+		return nil
+	}
+	return err
+}
+
+// commit sends what a transaction writes, and COMMIT. Only an error of the server
+// says that nothing was written: without an answer, the outcome is unknown.
+func (*Store) commit(ctx context.Context, c *pgxpool.Conn, b *pgx.Batch) error {
+	b.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
+		if tag.String() != "COMMIT" {
+			return fmt.Errorf("postgres: the server answered COMMIT with %s", tag)
+		}
+		return nil
+	})
+	err := trip(ctx, c, b)
+	if e := (lost{}); errors.As(err, &e) {
+		return unknown(e)
+	}
+	return err
+}
+
+// write is transact for a call that is not a commit. It repeats a transaction that
+// wrote nothing because of others, or of the connection.
+func (s *Store) write(ctx context.Context, m mode, ask func(b *pgx.Batch), tell func(b *pgx.Batch) error) error {
+	end, err := s.running.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return failure(store.Retry(ctx, func() error { return s.transact(ctx, m, ask, tell) }, func(err error) bool {
+		return errors.As(err, new(lost)) || !m.alone && collided(err)
+	}))
+}
