@@ -40,7 +40,7 @@ export function Sidebar({ home, view, id }: { home: Home; view: string; id: stri
         </ul>
       </>}
     </Lists>
-    {account && <Account home={home} onClose={() => setAccount(false)} />}
+    {account && <Me home={home} onClose={() => setAccount(false)} />}
   </div>
 }
 
@@ -122,7 +122,7 @@ function PushSwitch({ home }: { home: Home }) {
     <p class="error" role="alert">{error}</p></>
 }
 
-function Account({ home, onClose }: { home: Home; onClose: () => void }) {
+function Me({ home, onClose }: { home: Home; onClose: () => void }) {
   const [name, setName] = useState<string>()
   useEffect(() => void home.client.request('GET', '/v1/auth/me').then(({ body }) => setName(body.name === body.username ? '' : body.name ?? ''), () => {}), [])
   const leave = async () => {
@@ -143,6 +143,7 @@ function Account({ home, onClose }: { home: Home; onClose: () => void }) {
     <h3>{t('language')}</h3>
     <LanguageSwitch />
     <PushSwitch home={home} />
+    <p><a href="#/account" onClick={onClose}>{t('account.manage')}</a></p>
     {!isSecureContext && <p class="soft">{t('account.insecure')}</p>}
     <div class="buttons"><button type="button" class="plain danger" onClick={leave}><Icon name="out" /> {t('account.signOut')}</button>
       <a class="plain" href="/docs">API</a></div>

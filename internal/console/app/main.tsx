@@ -2,6 +2,7 @@
 import { render } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import './style.css'
+import { Account } from './Account.tsx'
 import { CaseScreen } from './CaseScreen.tsx'
 import { Find } from './Find.tsx'
 import { Home } from './home.ts'
@@ -16,7 +17,7 @@ import { SignIn } from './SignIn.tsx'
 import { ThreadScreen } from './ThreadScreen.tsx'
 import { Announcer, Mark } from './ui.tsx'
 
-const views = ['t', 'c', 'find', 'inbox', 'search', 'review'] // a thread, a case, finding one, what concerns the user, searching, a message that a moderator reviews
+const views = ['t', 'c', 'find', 'inbox', 'search', 'review', 'account'] // a thread, a case, finding one, what concerns the user, searching, a message that a moderator reviews, the account
 
 /** The place in the page. A fragment never reaches the server, and hides none of its paths. */
 class Route extends Model {
@@ -51,13 +52,13 @@ function App() {
   const { login } = session
   const [home, setHome] = useState<Home>()
   useEffect(() => {
-    if (!login || session.offered) return setHome(undefined)
+    if (!login || session.offered || session.reset) return setHome(undefined)
     const made = new Home(session, login)
     setHome(made)
     void made.start()
     return () => made.close()
-  }, [login?.userId, session.offered])
-  if (!login || session.offered) return <><SignIn session={session} /><Announcer /></>
+  }, [login?.userId, session.offered, session.reset])
+  if (!login || session.offered || session.reset) return <><SignIn session={session} /><Announcer /></>
   return home ? <Signed home={home} key={home.me.userId} /> : <div class="splash"><Mark size={64} /></div>
 }
 
@@ -78,6 +79,7 @@ function Signed({ home }: { home: Home }) {
         : view === 'inbox' ? <Inbox home={home} />
         : view === 'review' ? <Review home={home} id={decoded(id)} key={id} />
         : view === 'search' ? <Search home={home} query={decoded(id)} />
+        : view === 'account' ? <Account home={home} />
         : view === 'find' ? <Find home={home} />
         : <div class="empty"><Mark size={72} /><h2>{t('empty.title')}</h2><p class="soft">{t('empty.text')}</p></div>}
     </Pane>

@@ -1,4 +1,5 @@
 // Who is signed in on this device: tokens, their refresh, and signing out.
+import { t } from './i18n.ts'
 import { kv, Model, randomId, wipe } from './platform.ts'
 
 export interface Login {
@@ -55,6 +56,9 @@ export class Session extends Model {
   offered: Login | undefined
   /** The login ended without the user's doing. */
   expired = false
+  /** The token of a link from the address: it sets a new password, once. */
+  reset: string | undefined
+  changedPassword = false
   #refreshing: Promise<string | undefined> | undefined
 
   constructor() {
@@ -69,10 +73,15 @@ export class Session extends Model {
 
   /** Takes a token out of the address, before anything else can see it there. */
   async takeFragment(): Promise<void> {
-    const found = /^#token=([\w.-]+)$/.exec(location.hash)
+    const found = /^#(token|reset)=([\w.-]+)$/.exec(location.hash)
     if (!found) return
     history.replaceState(null, '', location.pathname)
-    const access = found[1]!
+    const access = found[2]!
+    if (found[1] === 'reset') {
+      this.reset = access
+      this.changedPassword = false
+      return this.changed()
+    }
     try {
       const me = await call<{ user_id: string; username: string; role: string }>('GET', '/v1/auth/me', undefined, access)
       this.offered = { access, expires: expiryOf(access), userId: me.user_id, username: me.username, role: me.role }
@@ -86,6 +95,26 @@ export class Session extends Model {
     const login = this.offered!
     this.offered = undefined
     await this.#enter(login)
+  }
+
+  async setPassword(pass: string): Promise<void> {
+    try {
+      await call('POST', '/v1/auth/reset', { token: this.reset, pass })
+    } catch (e) {
+      throw e instanceof Refused && e.status === 401 ? new Refused(422, '', t('reset.over')) : e
+    }
+    this.reset = undefined
+    this.changedPassword = true
+    this.changed()
+  }
+
+  /** Returns whether the server sends links that set a new password. */
+  async mails(): Promise<boolean> {
+    return (await call<{ offered: boolean }>('GET', '/v1/auth/reset-requests')).offered
+  }
+
+  async askReset(email: string): Promise<void> {
+    await call('POST', '/v1/auth/reset-requests', { email })
   }
 
   async signIn(email: string, pass: string): Promise<void> {
@@ -107,7 +136,7 @@ export class Session extends Model {
     const before = kv.get('user')
     if (before !== null && before !== login.userId) await wipe() // what another user left here
     kv.set('user', login.userId)
-    this.expired = false
+    this.expired = this.changedPassword = false
     this.#keep(login)
   }
 

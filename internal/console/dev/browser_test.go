@@ -50,6 +50,7 @@ type village struct {
 	operator string // the address of the operators' page
 	email    string
 	password string
+	mail     *mailbox
 }
 
 var (
@@ -402,12 +403,15 @@ func (p *tab) shot(name string) {
 // TestConsole opens the console of a demo in the ways of its users.
 func TestConsole(t *testing.T) {
 	in := browser(t)
-	v := demo(t, "--user-rate=100000", "--user-burst=100000", "--address-rate=100000", "--address-burst=100000", "--command-rate=100000", "--command-burst=100000")
+	mail := newMailbox(t)
+	v := demo(t, "--smtp=smtp://"+mail.address, "--mail-from=no-reply@rt05.example", "--public-url=https://rt05.example", "--user-rate=100000", "--user-burst=100000", "--address-rate=100000", "--address-burst=100000", "--command-rate=100000", "--command-burst=100000")
+	v.mail = mail
 	t.Run("cuts", func(t *testing.T) { cuts(t, in, v) })
 	t.Run("tabs", func(t *testing.T) { tabs(t, in, v) })
 	t.Run("plain HTTP", func(t *testing.T) { plainHTTP(t, in, v) })
 	t.Run("hindered", func(t *testing.T) { hindered(t, in, v) })
 	t.Run("settings", func(t *testing.T) { settings(t, in, v) })
+	t.Run("own account", func(t *testing.T) { ownAccount(t, in, v) })
 	t.Run("concerns", func(t *testing.T) { concerns(t, in, v) })
 	t.Run("answers", func(t *testing.T) { answers(t, in, v) })
 	t.Run("moderation", func(t *testing.T) { moderation(t, in, v) })
