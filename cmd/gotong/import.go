@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -173,16 +174,7 @@ const overlapPages = 5
 // find returns the thread of the scope that already holds messages of this export:
 // the whole, or a part that began elsewhere.
 func (in importing) find(ctx context.Context) (string, error) {
-	ours := map[string]bool{}
-	for s, err := range in.steps("") {
-		if err != nil {
-			return "", err
-		}
-		if s.Op == importer.Post {
-			ours[s.RequestID] = true
-		}
-	}
-	var found []string
+	holders := map[string][]string{} // the threads with a message of this request id
 	for page := (client.Page{Limit: 100}); ; {
 		list, err := in.remote.Threads(ctx, in.Scope, page)
 		if err != nil {
@@ -192,16 +184,23 @@ func (in importing) find(ctx context.Context) (string, error) {
 			if t.MyRole != "owner" && t.MyRole != "admin" {
 				continue
 			}
-			same, err := in.overlaps(ctx, t.ThreadID, ours)
-			if err != nil {
+			if err := in.ends(ctx, t.ThreadID, holders); err != nil {
 				return "", err
-			}
-			if same {
-				found = append(found, t.ThreadID)
 			}
 		}
 		if page.Cursor = list.Next; page.Cursor == "" {
 			break
+		}
+	}
+	var found []string
+	for s, err := range in.steps("") {
+		if err != nil {
+			return "", err
+		}
+		for _, thread := range holders[s.RequestID] {
+			if s.Op == importer.Post && !slices.Contains(found, thread) {
+				found = append(found, thread)
+			}
 		}
 	}
 	switch len(found) {
@@ -217,9 +216,8 @@ func (in importing) find(ctx context.Context) (string, error) {
 	}
 }
 
-// overlaps reports whether the newest or the oldest messages of a thread are of the
-// export.
-func (in importing) overlaps(ctx context.Context, thread string, ours map[string]bool) (bool, error) {
+// ends adds the newest and the oldest messages of a thread, by request id.
+func (in importing) ends(ctx context.Context, thread string, holders map[string][]string) error {
 	r := client.Range{Limit: 100}
 	for n := range overlapPages + 1 {
 		if n == overlapPages {
@@ -227,17 +225,17 @@ func (in importing) overlaps(ctx context.Context, thread string, ours map[string
 		}
 		page, err := in.remote.Messages(ctx, thread, r)
 		if err != nil {
-			return false, err
+			return err
 		}
-		if slices.ContainsFunc(page.Items, func(m client.Message) bool { return ours[m.RequestID] }) {
-			return true, nil
+		for _, m := range page.Items {
+			holders[m.RequestID] = append(holders[m.RequestID], thread)
 		}
 		if !page.More {
 			break
 		}
 		r.Before = page.Next
 	}
-	return false, nil
+	return nil
 }
 
 func (in importing) create(ctx context.Context) (string, error) {
@@ -252,11 +250,8 @@ type comparison struct {
 	New     int `json:"new"`
 }
 
-// said is a message without its author, who may have another name in another export.
-type said struct {
-	at   int64
-	text string
-}
+// said identifies a message without its author, who may have another name in another export.
+func said(at int64, text string) uint64 { return importer.Hash(strconv.FormatInt(at, 10) + " " + text) }
 
 // compare counts the steps that the thread already has. It rejects an export that
 // would bring messages a second time, because it calls a person otherwise.
@@ -264,45 +259,68 @@ func (in importing) compare(ctx context.Context, thread string) (c comparison, e
 	if thread == "" {
 		return comparison{New: in.survey.Steps}, nil
 	}
-	requests, messages := map[string]bool{}, map[said]string{}
-	if err := in.read(ctx, thread, requests, messages); err != nil {
+	requests := importer.Set{}
+	if err := in.read(ctx, thread, func(e client.Event) { requests.Add(e.RequestID) }); err != nil {
 		return c, err
 	}
-	doubled, known := map[string]map[string]int{}, map[string]bool{}
+	known := map[string]bool{} // people with a post, and whether the thread has one
 	for s, err := range in.steps(thread) {
 		if err != nil {
 			return c, err
 		}
-		if requests[s.RequestID] {
+		there := requests.Has(s.RequestID)
+		if c.New++; there {
+			c.New--
 			c.Present++
-			known[s.Name] = known[s.Name] || s.Op == importer.Post
-			continue
 		}
-		c.New++
-		if was := messages[said{s.SentAt.Milli(), s.Text}]; s.Op == importer.Post && was != "" && was != s.Name {
-			if doubled[s.Name] == nil {
-				doubled[s.Name] = map[string]int{}
-			}
-			doubled[s.Name][was]++
+		if s.Op == importer.Post {
+			known[s.Name] = known[s.Name] || there
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(doubled)) {
-		for was, n := range doubled[name] {
-			if _, confirmed := in.Alias[name]; !known[name] && !confirmed {
-				return c, &failure{
-					err: fmt.Errorf("%s of %q are in the thread already, as messages of %q; nothing is imported",
-						count(n, "message"), name, was),
-					code: 1,
-					hint: fmt.Sprintf("--alias %q if they are one person, or --alias %q", name+"="+was, name+"="+name),
-				}
-			}
+	maps.DeleteFunc(known, func(name string, there bool) bool {
+		_, confirmed := in.Alias[name]
+		return there || confirmed
+	})
+	if len(known) == 0 {
+		return c, nil
+	}
+	return c, in.doubled(ctx, thread, slices.Sorted(maps.Keys(known)))
+}
+
+// doubled rejects messages of strangers if the thread has the same of others.
+func (in importing) doubled(ctx context.Context, thread string, strangers []string) error {
+	ours := map[uint64]string{} // the author
+	for s, err := range in.steps(thread) {
+		if err != nil {
+			return err
+		}
+		if s.Op == importer.Post && slices.Contains(strangers, s.Name) {
+			ours[said(s.SentAt.Milli(), s.Text)] = s.Name
 		}
 	}
-	return c, nil
+	twice := map[[2]string]int{} // by the names there and here
+	err := in.read(ctx, thread, func(e client.Event) {
+		var d eventData
+		if e.Type != "message.posted" || e.Decode(&d) != nil || d.SentBy == "" {
+			return
+		}
+		if name := ours[said(d.SentAtMS, d.Body)]; name != "" && name != d.SentBy {
+			twice[[2]string{name, d.SentBy}]++
+		}
+	})
+	for pair, n := range twice {
+		return &failure{
+			err: fmt.Errorf("%s of %q are in the thread already, as messages of %q; nothing is imported",
+				count(n, "message"), pair[0], pair[1]),
+			code: 1,
+			hint: fmt.Sprintf("--alias %q if they are one person, or --alias %q", pair[0]+"="+pair[1], pair[0]+"="+pair[0]),
+		}
+	}
+	return err
 }
 
 // read reads the events of a thread up to the present.
-func (in importing) read(ctx context.Context, thread string, requests map[string]bool, messages map[said]string) error {
+func (in importing) read(ctx context.Context, thread string, each func(client.Event)) error {
 	t, err := in.remote.Thread(ctx, thread)
 	if err != nil {
 		return err
@@ -311,12 +329,7 @@ func (in importing) read(ctx context.Context, thread string, requests map[string
 		if err != nil {
 			return err
 		}
-		requests[e.RequestID] = true
-		var d eventData
-		if e.Type == "message.posted" && e.Decode(&d) == nil && d.SentBy != "" {
-			messages[said{d.SentAtMS, d.Body}] = d.SentBy
-		}
-		if e.Seq >= t.Seq {
+		if each(e); e.Seq >= t.Seq {
 			return nil
 		}
 	}

@@ -226,8 +226,8 @@ type Survey struct {
 	Summary
 	Chats map[string]int `json:"chats,omitempty"` // of an export of several: messages by chat
 
-	first   []Entry         // a message or, without one, any entry
-	Targets map[string]bool `json:"-"` // ids that replies and pins name
+	first   []Entry // a message or, without one, any entry
+	Targets Set     `json:"-"` // ids that replies and pins name
 }
 
 // Threshold is the least part of a file that must be understood.
@@ -237,7 +237,7 @@ const Threshold = 0.9
 // is imported. The error is a [RejectionError] if it is not.
 func (f *File) Survey(s Source) (Survey, error) {
 	v := &evidence{}
-	out := Survey{Targets: map[string]bool{}, Chats: map[string]int{}, Format: f.Format, Dialect: f.Dialect}
+	out := Survey{Targets: Set{}, Chats: map[string]int{}, Format: f.Format, Dialect: f.Dialect}
 	plan := NewPlan("")
 	plan.Names = true
 	seen := func(yield func(Entry, error) bool) {
@@ -266,7 +266,7 @@ func (f *File) Survey(s Source) (Survey, error) {
 
 func (v *Survey) see(e Entry) {
 	if e.ReplyTo != "" {
-		v.Targets[e.ReplyTo] = true
+		v.Targets.Add(e.ReplyTo)
 	}
 	if e.Kind == Message && e.Chat != "" {
 		v.Chats[e.Chat]++

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"hash/maphash"
 	"iter"
 
 	"gotong.dev/gotong"
@@ -82,8 +83,27 @@ type Plan struct {
 
 	// Names makes renames of the chat rename the thread.
 	Names bool
-	// Targets are the ids that later entries name. With it, only these get a Key.
-	Targets map[string]bool
+	// Targets are the ids that later entries name: only these get a Key.
+	Targets Set
+}
+
+// Set is a set of strings that keeps 64 bits of each, so that an export of any size fits.
+// One of a million strings that are not in a set of a million seems to be with a chance of
+// one to ten million.
+type Set map[uint64]struct{}
+
+var seed = maphash.MakeSeed()
+
+// Hash returns 64 bits that stand for a string as long as the program runs.
+func Hash(s string) uint64 { return maphash.String(seed, s) }
+
+// Add adds a string.
+func (s Set) Add(v string) { s[Hash(v)] = struct{}{} }
+
+// Has reports whether a string was added.
+func (s Set) Has(v string) bool {
+	_, ok := s[Hash(v)]
+	return ok
 }
 
 // NewPlan returns the plan of an import into the thread with this id.
@@ -180,7 +200,7 @@ func (p *Plan) post(e Entry, text string) {
 		step := p.step(e, Post, e.Author, partSuffix(i))
 		if step.Text = part; i == 0 {
 			step.Target = e.ReplyTo
-			if e.Pin || p.Targets[e.ID] {
+			if e.Pin || p.Targets.Has(e.ID) {
 				step.Key = e.ID
 			}
 		}

@@ -76,7 +76,7 @@ func Run(ctx context.Context, submit Submit, steps iter.Seq2[Step, error], progr
 	var p pace
 	var queue []sent // in order
 	var failed error
-	ids := map[string]gotong.EventID{} // of messages that later steps name
+	ids := map[uint64]gotong.EventID{} // of messages that later steps name, by a hash of their Key
 	step, failed, more := next()
 	for {
 		for more && failed == nil && len(queue) < p.window() && !waits(step, queue) {
@@ -98,7 +98,7 @@ func Run(ctx context.Context, submit Submit, steps iter.Seq2[Step, error], progr
 		p.note(putOff)
 		r.PutOff = p.putOff
 		if err == nil && s.step.Key != "" && len(receipt.EventIDs) > 0 {
-			ids[s.step.Key] = receipt.EventIDs[0]
+			ids[Hash(s.step.Key)] = receipt.EventIDs[0]
 		}
 		if err := r.note(s.step, receipt, err); err != nil && failed == nil {
 			failed = fmt.Errorf("line %d: %w", s.step.Line, err)
@@ -122,12 +122,12 @@ func waits(step Step, queue []sent) bool {
 
 // aim sets the message that a step answers or pins. Without one, a reply becomes a
 // plain message, and there is nothing to pin: false.
-func (r *Result) aim(step *Step, ids map[string]gotong.EventID) bool {
+func (r *Result) aim(step *Step, ids map[uint64]gotong.EventID) bool {
 	if step.Target == "" {
 		return true
 	}
 	var known bool
-	if step.message, known = ids[step.Target]; !known {
+	if step.message, known = ids[Hash(step.Target)]; !known {
 		r.Loose++
 	}
 	return known || step.Op != Pin
