@@ -19,6 +19,7 @@ import (
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
+	"gotong.dev/gotong/internal/store/postgres"
 	"gotong.dev/gotong/internal/store/sqlite"
 	"gotong.dev/gotong/internal/store/surreal"
 	"gotong.dev/gotong/internal/text"
@@ -194,7 +195,7 @@ func TestTexts(t *testing.T) {
 // TestPropertiesOfStores: the table lists each property of each adapter, with
 // its reason.
 func TestPropertiesOfStores(t *testing.T) {
-	adapters := []store.Properties{sqlite.Properties, surreal.Properties, memory.Properties}
+	adapters := []store.Properties{sqlite.Properties, surreal.Properties, postgres.Properties, memory.Properties}
 	names := reflect.TypeFor[store.Properties]()
 	var got, want [][]string
 	for _, row := range table(t, page(t, "../internal/store/DESIGN.md"), "properties") {

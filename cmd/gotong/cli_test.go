@@ -40,6 +40,7 @@ func TestWrongUse(t *testing.T) {
 		"bus":                {[]string{"serve", "--bus=livequery"}, nil, 2, []string{"bus: livequery needs a SurrealDB"}},
 		"hashes":             {[]string{"serve", "--password-hashes=1000000"}, nil, 2, []string{"password-hashes: must be between"}},
 		"store":              {[]string{"serve", "--store=surreal://x", "--signing-key=Zm9ydHkgdHdvIGRpZmZlcmVudCBieXRlcywgbm9uZSBvZiB0aGVtIHdlYWs="}, nil, 2, []string{"store: its path"}},
+		"postgres":           {[]string{"serve", "--store=postgres://a:b@h:x/d", "--signing-key=Zm9ydHkgdHdvIGRpZmZlcmVudCBieXRlcywgbm9uZSBvZiB0aGVtIHdlYWs="}, nil, 2, []string{"store: "}},
 		"shared without key": {[]string{"serve", "--store=surreal://a:b@h/n/d"}, nil, 2, []string{"signing-key:"}},
 		"memory":             {[]string{"serve", "--store=memory:", "--env=production"}, nil, 2, []string{"store: memory: loses acknowledged writes"}},
 		"redis":              {[]string{"serve", "--redis=redis://h/x"}, nil, 2, []string{"redis: the URL has an invalid database number"}},

@@ -53,7 +53,7 @@ func checkStore(flag, address string) error {
 // away from it.
 type trust struct {
 	AllowUntested bool `name:"allow-untested" help:"Accept a version of SurrealDB that was not tested with this version of Gotong."`
-	UnsafeEngine  bool `name:"unsafe-engine" help:"Accept a SurrealDB on mem or surrealkv, which lose acknowledged writes."`
+	UnsafeEngine  bool `name:"unsafe-engine" help:"Accept a database that may lose acknowledged writes: a SurrealDB on mem or surrealkv, a PostgreSQL with fsync off."`
 
 	readOnly bool
 }

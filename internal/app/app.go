@@ -19,7 +19,6 @@ import (
 	"gotong.dev/gotong/internal/audit"
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/bus"
-	"gotong.dev/gotong/internal/bus/livequery"
 	"gotong.dev/gotong/internal/bus/redis"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/config"
@@ -96,9 +95,9 @@ type App struct {
 	auth    *auth.Service
 	live    *realtime.Server
 	watch   *auth.Watch
-	redis   *redis.Link    // nil without Redis
-	notices *livequery.Bus // nil without live queries
-	bus     bus.Bus        // one of the two; nil: this node receives nothing from others
+	redis   *redis.Link // nil without Redis
+	notices checked     // the bus, if it uses the database; else nil
+	bus     bus.Bus     // one of the two; nil: this node receives nothing from others
 	allow   *httpapi.Limiter
 	pod     *edgepod.Boundary
 	pusher  *push.Pusher // nil: push is off

@@ -10,6 +10,7 @@ import (
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/bus/livequery"
+	"gotong.dev/gotong/internal/bus/postgres"
 	"gotong.dev/gotong/internal/bus/redis"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/config"
@@ -25,6 +26,8 @@ func (a *App) newBus(ctx context.Context) error {
 		return a.newRedis()
 	case config.BusLiveQuery:
 		return a.newLiveQuery(ctx)
+	case config.BusPostgres:
+		return a.newPostgres()
 	default:
 		return nil
 	}
@@ -59,9 +62,26 @@ func (a *App) newLiveQuery(ctx context.Context) error {
 	if a.database, err = surreal.Open(ctx, address, surreal.Options{Sockets: 1}); err != nil {
 		return fmt.Errorf("bus: %w", err)
 	}
-	a.notices = livequery.New(livequery.Options{Database: a.database, Observer: a.busObserver("livequery")})
-	a.bus = a.notices
+	link := livequery.New(livequery.Options{Database: a.database, Observer: a.busObserver("livequery")})
+	a.notices, a.bus = link, link
 	return nil
+}
+
+// newPostgres opens another connection to the database of the store.
+func (a *App) newPostgres() error {
+	link, err := postgres.New(postgres.Options{
+		URL: a.cfg.StoreURL(), Installation: string(a.store.Epoch()), Observer: a.busObserver("postgres"),
+	})
+	if err != nil {
+		return fmt.Errorf("bus: %w", err)
+	}
+	a.notices, a.bus = link, link
+	return nil
+}
+
+// checked is a bus that reports whether it works.
+type checked interface {
+	Check(ctx context.Context) error
 }
 
 // busObserver counts the messages of the bus with this name, and logs when it
@@ -122,7 +142,7 @@ func (a *App) checks() []httpapi.Check {
 		list = append(list, httpapi.Check{Name: "redis", Test: a.redis.Check, Soft: true})
 	}
 	if a.notices != nil {
-		list = append(list, httpapi.Check{Name: "livequery", Test: a.notices.Check, Soft: true})
+		list = append(list, httpapi.Check{Name: a.cfg.BusKind(), Test: a.notices.Check, Soft: true})
 	}
 	return list
 }

@@ -15,6 +15,7 @@ import (
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
+	"gotong.dev/gotong/internal/store/postgres"
 	"gotong.dev/gotong/internal/store/sqlite"
 	"gotong.dev/gotong/internal/store/surreal"
 	client "gotong.dev/gotong/internal/surreal"
@@ -52,8 +53,13 @@ func openStore(
 // nothing.
 func CheckStore(address string) error {
 	err := config.CheckStore(address)
-	if u, _ := url.Parse(address); err == nil && strings.HasPrefix(u.Scheme, client.Scheme) {
+	switch u, _ := url.Parse(address); {
+	case err != nil:
+		return err
+	case strings.HasPrefix(u.Scheme, client.Scheme):
 		_, err = client.Parse(address)
+	case config.OnPostgres(address):
+		err = postgres.CheckAddress(address)
 	}
 	return err
 }
@@ -93,7 +99,7 @@ func CheckConfig(cfg *config.Config) (warnings []string, err error) {
 
 // Trust says what a tool may open.
 type Trust struct {
-	UnsafeEngine  bool // a SurrealDB on an engine that may lose acknowledged writes
+	UnsafeEngine  bool // a database that may lose acknowledged writes
 	AllowUntested bool // a version of SurrealDB that nobody has tested
 	ReadOnly      bool // an SQLite file for reading only, also while a server has it open
 }
@@ -122,6 +128,8 @@ func StoreProperties(address string) (p store.Properties, ok bool) {
 		return sqlite.Properties, true
 	case client.Scheme, client.SchemeTLS:
 		return surreal.Properties, true
+	case config.Postgres, config.PostgreSQL:
+		return postgres.Properties, true
 	default:
 		return p, false
 	}
@@ -158,8 +166,17 @@ func openAs(
 		}
 		r.notes = []string{"Whether acknowledged writes survive a power loss depends on the database: " + surreal.Properties.Synced.Why}
 		return s, r, nil
+	case config.Postgres, config.PostgreSQL:
+		s, err := postgres.Open(ctx, address, postgres.Options{
+			Collections: collections(kinds), Now: now, Clock: shared.Clock, Observe: shared.Observe, UnsafeServer: shared.UnsafeEngine,
+		})
+		if err != nil {
+			return nil, r, err
+		}
+		r.notes = s.Notes()
+		return s, r, nil
 	default:
-		return nil, r, fmt.Errorf("store: there is no adapter for %q; use sqlite:PATH, surreal://… or memory: for a trial", u.Scheme)
+		return nil, r, fmt.Errorf("store: there is no adapter for %q; use sqlite:PATH, postgres://…, surreal://… or memory: for a trial", u.Scheme)
 	}
 }
 

@@ -44,14 +44,25 @@ func networks(key string, values []string) ([]netip.Prefix, error) {
 	return list, nil
 }
 
+// The schemes of the address of a PostgreSQL.
+const (
+	Postgres   = "postgres"
+	PostgreSQL = "postgresql"
+)
+
+// OnPostgres reports whether the address of a store is that of a PostgreSQL.
+func OnPostgres(address string) bool {
+	return strings.HasPrefix(address, Postgres+":") || strings.HasPrefix(address, PostgreSQL+":")
+}
+
 // CheckStore returns an error if the address of a store is invalid, whatever the
 // database behind it says.
 func CheckStore(address string) error {
 	u, err := url.Parse(address)
 	switch {
-	case err != nil || !slices.Contains([]string{"sqlite", "memory", "surreal", "surreals"}, u.Scheme):
-		return errors.New("must be sqlite:PATH, surreal://USER:PASSWORD@HOST/NAMESPACE/DATABASE (surreals: for TLS), " +
-			"or memory: for a trial")
+	case err != nil || !slices.Contains([]string{"sqlite", "memory", "surreal", "surreals", Postgres, PostgreSQL}, u.Scheme):
+		return errors.New("must be sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE, " +
+			"surreal://USER:PASSWORD@HOST/NAMESPACE/DATABASE (surreals: for TLS), or memory: for a trial")
 	case u.Scheme == "memory" && address != "memory:":
 		return errors.New("memory: must have nothing after the colon")
 	case u.Scheme == "sqlite" && (u.RawQuery != "" || u.Fragment != "" || u.User != nil):

@@ -62,13 +62,13 @@ type Config struct {
 	Witnesses     []string `name:"witness" group:"place" help:"Witness that cosigns the checkpoints: its URL, a blank, and its verifier key. Repeatable." placeholder:"URL KEY"`
 	WitnessQuorum int      `name:"witness-quorum" group:"place" help:"How many of the witnesses must cosign a checkpoint before proofs use it; 0 is all." default:"0"`
 	Redis         string   `name:"redis" group:"place" help:"Redis URL (redis://, rediss:// or unix://) for wake-ups, signals and rate limits between nodes." placeholder:"URL" secret:""`
-	Bus           string   `name:"bus" group:"place" help:"How nodes that share a store reach each other: ${enum}." enum:"auto,none,redis,livequery" default:"auto"`
+	Bus           string   `name:"bus" group:"place" help:"How nodes that share a store reach each other: ${enum}." enum:"auto,none,redis,livequery,postgres" default:"auto"`
 
 	Files string `name:"files" group:"place" help:"Where attachments are kept: a directory, or a bucket of an S3-compatible server as s3://KEY:SECRET@HOST/BUCKET; by default files in the data directory." placeholder:"URL" secret:""`
 
 	Tracks []string `name:"tracks" group:"place" help:"YAML files with further tracks for cases." placeholder:"FILE" type:"path"`
 
-	UnsafeEngine  bool `name:"unsafe-engine" group:"place" help:"Accept a SurrealDB on mem or surrealkv, which lose acknowledged writes; for trials only."`
+	UnsafeEngine  bool `name:"unsafe-engine" group:"place" help:"Accept a database that may lose acknowledged writes: a SurrealDB on mem or surrealkv, a PostgreSQL with fsync off; for trials only."`
 	AllowUntested bool `name:"allow-untested" group:"place" help:"Accept a version of SurrealDB that was not tested with this version of Gotong."`
 
 	Console bool `name:"console" group:"edge" help:"Serve the console, a page for people, at /." default:"true"`
@@ -171,10 +171,11 @@ func checkCheckpoints(c *Config, fault func(key, detail string)) {
 
 // The ways in which nodes reach each other.
 const (
-	BusAuto      = "auto"      // redis if one is set, livequery on SurrealDB, else none
+	BusAuto      = "auto"      // redis if one is set, else that of the database of the store, else none
 	BusNone      = "none"      // no bus: nodes read the store
 	BusRedis     = "redis"     // over Redis
-	BusLiveQuery = "livequery" // by the database's live queries
+	BusLiveQuery = "livequery" // by SurrealDB's live queries
+	BusPostgres  = "postgres"  // by PostgreSQL's notifications
 )
 
 // BusKind returns Bus, with auto resolved.
@@ -186,6 +187,8 @@ func (c *Config) BusKind() string {
 		return BusRedis
 	case strings.HasPrefix(c.Store, "surreal"):
 		return BusLiveQuery
+	case OnPostgres(c.Store):
+		return BusPostgres
 	default:
 		return BusNone
 	}
@@ -274,10 +277,12 @@ func checkBus(c *Config, fault func(key, detail string)) {
 	switch {
 	case c.Bus == BusLiveQuery && !strings.HasPrefix(c.Store, "surreal"):
 		fault("bus", "livequery needs a SurrealDB, in the key store")
+	case c.Bus == BusPostgres && !OnPostgres(c.Store):
+		fault("bus", "postgres needs a PostgreSQL, in the key store")
 	case c.Redis == "" && c.Bus == BusRedis:
 		fault("bus", "redis needs the address of a Redis, in the key redis")
 	case c.Redis == "":
-	case c.Bus == BusNone || c.Bus == BusLiveQuery:
+	case c.Bus == BusNone || c.Bus == BusLiveQuery || c.Bus == BusPostgres:
 		fault("bus", "is not redis although the key redis is set; leave one of them unset")
 	case err != nil, u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix", u.Host == "" && u.Path == "":
 		fault("redis", "must be a URL such as redis://:PASSWORD@host:6379/0, with rediss:// for TLS")

@@ -376,6 +376,8 @@ func TestCheck(t *testing.T) {
 		{"redis nowhere", func(c *Config) { c.Bus = BusRedis }, "bus: redis needs", "", ""},
 		{"redis of no use", func(c *Config) { c.Redis, c.Bus = "redis://x", BusNone }, "bus: is not redis", "", ""},
 		{"livequery", func(c *Config) { c.Bus, c.Store = BusLiveQuery, "surreal://a:b@db/n/d" }, "", "", ""},
+		{"postgres", func(c *Config) { c.Bus, c.Store = BusPostgres, "postgres://a:b@db/d" }, "", "", ""},
+		{"postgres on SQLite", func(c *Config) { c.Bus = BusPostgres }, "bus: postgres needs", "", ""},
 		{"livequery on SQLite", func(c *Config) { c.Bus = BusLiveQuery }, "bus: livequery needs", "", ""},
 		{"memory", func(c *Config) { c.Store = "memory:" }, "", "store: memory: loses acknowledged writes", "store: memory: loses acknowledged writes"},
 		{"memory of a name", func(c *Config) { c.Store = "memory:x" }, "store: memory:", "", ""},

@@ -211,6 +211,10 @@ func (s *Store) Epoch() gotong.Epoch { return s.eras.Load().Epoch() }
 // acknowledged write survives.
 func (s *Store) Notes() []string { return s.notes }
 
+// Connections returns how many connections have been opened. After a new one, the
+// server may be another one.
+func (s *Store) Connections() uint64 { return uint64(s.pool.Stat().NewConnsCount()) } //nolint:gosec // a count
+
 // Failed implements [store.Health]. No state of this node outlives a failed call,
 // so later writes can always succeed.
 func (s *Store) Failed() error { return nil }
