@@ -58,39 +58,44 @@ func corpusRequest(t *testing.T, n int, more map[string]any) []byte {
 	return b
 }
 
-// TestCorpus runs every message through EP-03, against the 250 before it, and EP-04.
-// It prints what the rules found, for people to judge.
+// TestCorpus runs every message through EP-04 and EP-03, against the 250 before it. It
+// prints what the rules found, for people to judge. In CI, where nobody reads that, one
+// message in ten is compared: each is still among those before another.
 func TestCorpus(t *testing.T) {
 	b, counted := boundary(Rules{})
-	n := 0
+	n, step := 0, 1
+	if os.Getenv("CI") == "true" {
+		step = 10
+	}
 	for day, messages := range corpus(t) {
 		duplicates, holds := 0, 0
 		for i, m := range messages {
 			n++
-			moderation := corpusRequest(t, n, map[string]any{"content_id": m.id, "text": m.text})
-			duplicate := corpusRequest(t, n, map[string]any{
-				"seed_text": m.text, "query_options": map[string]any{"candidates": before(messages[max(0, i-250):i])},
-			})
-			for id, body := range map[string][]byte{Moderation: moderation, Duplicates: duplicate} {
+			ask := func(id string, more map[string]any, into any) {
+				t.Helper()
+				body := corpusRequest(t, n, more)
 				if err := ByID(id).Request.Validate(body); err != nil {
 					t.Fatal(m.id, err)
 				}
+				read(t, b.Ask(t.Context(), Call{Contract: ByID(id), Request: body}), into)
 			}
 			var held struct {
 				Action     string
 				Violations []string
 			}
+			if ask(Moderation, map[string]any{"content_id": m.id, "text": m.text}, &held); held.Action != "publish" {
+				holds++
+				t.Logf("HOLD %s %v %s", m.id, held.Violations, m.text)
+			}
+			if i%step > 0 {
+				continue
+			}
 			var same struct {
 				Top        string `json:"top_match"`
 				Confidence float64
 			}
-			read(t, b.Ask(t.Context(), Call{Contract: ByID(Moderation), Request: moderation}), &held)
-			read(t, b.Ask(t.Context(), Call{Contract: ByID(Duplicates), Request: duplicate}), &same)
-			if held.Action != "publish" {
-				holds++
-				t.Logf("HOLD %s %v %s", m.id, held.Violations, m.text)
-			}
-			if same.Top != "" {
+			candidates := map[string]any{"candidates": before(messages[max(0, i-250):i])}
+			if ask(Duplicates, map[string]any{"seed_text": m.text, "query_options": candidates}, &same); same.Top != "" {
 				duplicates++
 				t.Logf("SAME %s %s %.2f %s", m.id, same.Top, same.Confidence, m.text)
 			}
