@@ -63,16 +63,3 @@ func TestEveryGatePassesOnAGoodServer(t *testing.T) {
 		}
 	})
 }
-
-// onOne is a test that needs a real server and not every engine: with -short it
-// runs on one alone.
-func onOne(t *testing.T, test func(t *testing.T, e surrealtest.Engine)) {
-	t.Helper()
-	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
-		t.Helper()
-		if testing.Short() && e != surrealtest.V3 {
-			t.Skip("one engine is enough with -short")
-		}
-		test(t, e)
-	})
-}

@@ -101,7 +101,7 @@ func TestClockVerdictFollowsTheDifference(t *testing.T) {
 		judgeClock(&f, ahead, time.Millisecond)
 		says(t, f.result(gate{name: "clock"}, 0), want)
 	}
-	onOne(t, func(t *testing.T, e surrealtest.Engine) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		o := options(t, surrealtest.URL(t, e), "clock")
 		o.Now = func() gotong.Instant { return now().Add(-5 * time.Second) }
@@ -173,7 +173,7 @@ func TestNotificationsOfAnotherShapeAreErrors(t *testing.T) {
 
 // If the server stops answering, each gate ends at its deadline.
 func TestStoppedServerEndsTheGatesAtTheirDeadlines(t *testing.T) {
-	onOne(t, func(t *testing.T, e surrealtest.Engine) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		server := surrealtest.Launch(t, e, "")
 		o := options(t, server.FreshURL(), "store/nodes", "speed")

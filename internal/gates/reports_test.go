@@ -119,7 +119,7 @@ func TestVerdictIsTheWorstFinding(t *testing.T) {
 // A rejected login, or a user without the rights, ends the run before it begins, and
 // no text holds the password.
 func TestRefusedRunEndsBeforeItBegins(t *testing.T) {
-	onOne(t, func(t *testing.T, e surrealtest.Engine) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		url := surrealtest.URL(t, e)
 		for name, change := range map[string]func(string) string{
@@ -145,7 +145,7 @@ func TestRefusedRunEndsBeforeItBegins(t *testing.T) {
 
 // For a user of a namespace, the scratch is databases in that namespace.
 func TestUserOfANamespaceGetsDatabases(t *testing.T) {
-	onOne(t, func(t *testing.T, e surrealtest.Engine) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		cfg := surrealtest.Start(t, e)
 		db, err := surreal.Open(t.Context(), cfg, surreal.Options{})
@@ -179,7 +179,7 @@ func TestUserOfANamespaceGetsDatabases(t *testing.T) {
 
 // An editor may not create users; what cannot be tried without them is not checked.
 func TestEditorLeavesRolesUnchecked(t *testing.T) {
-	onOne(t, func(t *testing.T, e surrealtest.Engine) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		cfg := surrealtest.Start(t, e)
 		db, err := surreal.Open(t.Context(), cfg, surreal.Options{})

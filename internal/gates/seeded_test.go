@@ -209,7 +209,7 @@ func TestTablesOpenToARoleAreFound(t *testing.T) {
 
 // The gates do not create an operator's database that does not exist.
 func TestMissingDatabaseIsNotMade(t *testing.T) {
-	onOne(t, func(t *testing.T, e surrealtest.Engine) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		server := surrealtest.Launch(t, e, "")
 		url := strings.TrimSuffix(server.FreshURL(), "/test") + "_never/nothing"
@@ -242,7 +242,7 @@ func namespaces(t *testing.T, server *surrealtest.Server) string {
 
 // An interrupted run returns an error that says so, and leaves nothing behind.
 func TestInterruptedRunLeavesNothing(t *testing.T) {
-	onOne(t, func(t *testing.T, e surrealtest.Engine) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		server := surrealtest.Launch(t, e, "")
 		ctx, cancel := context.WithCancel(t.Context())
