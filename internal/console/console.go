@@ -28,6 +28,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"gotong.dev/gotong"
@@ -88,11 +89,12 @@ func OperatorMounts(on bool) map[string]http.Handler {
 	return map[string]http.Handler{"GET /{$}": load(dist, "dist/operator.html"), "GET /assets/{name}": assets}
 }
 
-// file is one file of the page, as it is and compressed.
+// file is one file of the page.
 type file struct {
-	plain, gzipped []byte
-	kind, tag      string
-	immutable      bool
+	plain     []byte
+	gzipped   func() []byte // compressed when it is first asked for; nil if that is no shorter
+	kind, tag string
+	immutable bool
 }
 
 func load(from fs.FS, name string) *file {
@@ -100,15 +102,19 @@ func load(from fs.FS, name string) *file {
 	if err != nil {
 		panic("console: " + err.Error())
 	}
-	f := &file{plain: b, kind: kinds[path.Ext(name)], tag: fmt.Sprintf("%x", sha256.Sum256(b))[:16]}
+	gzipped := sync.OnceValue(func() []byte { return compress(b) })
+	return &file{plain: b, gzipped: gzipped, kind: kinds[path.Ext(name)], tag: fmt.Sprintf("%x", sha256.Sum256(b))[:16]}
+}
+
+func compress(b []byte) []byte {
 	var out bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&out, gzip.BestCompression) // the level is valid
 	_, _ = z.Write(b)                                       // a buffer accepts everything
 	_ = z.Close()
-	if out.Len() < len(b) {
-		f.gzipped = out.Bytes()
+	if out.Len() >= len(b) {
+		return nil
 	}
-	return f
+	return out.Bytes()
 }
 
 // kinds are the media types, whatever the files of this machine say.
@@ -127,11 +133,11 @@ func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
 	body, tag := f.plain, f.tag
-	if f.gzipped != nil {
+	if zipped := f.gzipped(); zipped != nil {
 		h.Add("Vary", "Accept-Encoding")
 		if acceptsGzip(r.Header.Get("Accept-Encoding")) {
 			h.Set("Content-Encoding", "gzip")
-			body, tag = f.gzipped, tag+"-gz"
+			body, tag = zipped, tag+"-gz"
 		}
 	}
 	h.Set("ETag", `"`+tag+`"`)

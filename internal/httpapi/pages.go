@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -20,19 +21,23 @@ import (
 const pageCSP = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // mountPages adds the OpenAPI document and the pages that show it. They are
-// rendered once, because routes do not change while a server runs.
+// rendered once, when they are first asked for, because routes do not change
+// while a server runs.
 func mountPages(mux *http.ServeMux, a *API) {
-	raw := document(a)
+	raw := sync.OnceValue(func() []byte { return document(a) })
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/vnd.oai.openapi+json;version=3.1")
-		_, _ = w.Write(raw) // an error means that the client left
+		_, _ = w.Write(raw()) // an error means that the client left
 	})
 	pages := template.Must(template.New("").Parse(api.Page))
-	var docs bytes.Buffer
-	if err := pages.ExecuteTemplate(&docs, "docs", pageOf(a)); err != nil {
-		panic("httpapi: the page cannot be written: " + err.Error())
-	}
-	mux.HandleFunc("GET /docs", func(w http.ResponseWriter, _ *http.Request) { writePage(w, docs.Bytes()) })
+	docs := sync.OnceValue(func() []byte {
+		var out bytes.Buffer
+		if err := pages.ExecuteTemplate(&out, "docs", pageOf(a)); err != nil {
+			panic("httpapi: the page cannot be written: " + err.Error())
+		}
+		return out.Bytes()
+	})
+	mux.HandleFunc("GET /docs", func(w http.ResponseWriter, _ *http.Request) { writePage(w, docs()) })
 	mux.HandleFunc("GET /docs/style.css", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
 		_, _ = w.Write(api.Style) // as above
