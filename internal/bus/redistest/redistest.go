@@ -105,7 +105,7 @@ func (s *Server) Restart() {
 	}(s.cmd)
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
-	limit := time.After(10 * time.Second)
+	limit := time.After(time.Minute) // far above what a busy machine needs
 	for {
 		if c, err := s.client(); err == nil {
 			c.Close()
