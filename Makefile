@@ -174,12 +174,13 @@ check: tidy-check vet lint test ## what to run before a commit
 
 .PHONY: fuzz
 fuzz: install ## run each fuzz target for FUZZTIME (5s, or 30000x for a count)
-	@dirs=$$(grep -rlE '^func Fuzz' --include='*_test.go' --exclude-dir=node_modules . | xargs -n1 dirname | sort -u); \
-	for dir in $$dirs; do \
-		targets=$$($(GO) test -list '^Fuzz' $$dir | sort -u); \
-		for target in $$(grep '^Fuzz' <<<"$$targets"); do \
+	@cache=$$($(GO) env GOCACHE)/fuzz/$$($(GO) list -m); \
+	for dir in $$(grep -rlE '^func Fuzz' --include='*_test.go' --exclude-dir=node_modules . | xargs -n1 dirname | sort -u); do \
+		$(GO) test -vet=off -c -fuzz . -o $(BIN)/fuzz.test $$dir; \
+		for target in $$(sed -nE 's/^func (Fuzz\w*)\(.*/\1/p' $$dir/*_test.go | sort); do \
 			echo "fuzz $$dir $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$dir; \
+			( cd $$dir && $(CURDIR)/$(BIN)/fuzz.test -test.run '^$$' -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) \
+				-test.fuzzminimizetime 100x -test.fuzzcachedir "$$cache/$$dir" ); \
 		done; \
 	done
 
