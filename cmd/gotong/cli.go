@@ -47,6 +47,7 @@ type cli struct {
 	Config      configCmd      `cmd:"" help:"Show the configuration."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 	Completion  completionCmd  `cmd:"" help:"Print a completion script for a shell."`
+	DeriveKeys  deriveKeysCmd  `cmd:"" name:"derive-keys" help:"Hash passwords for a server, which starts this by itself."`
 }
 
 const description = "Gotong keeps and delivers the chat of a community: one binary, one store, nothing lost."
@@ -76,14 +77,14 @@ func run(ctx context.Context, args []string, std *stdio) (code int) {
 	source := config.NewSource()
 	parser, err := newParser(source, help, std.err)
 	if err != nil {
-		return fail(std, err)
+		return fail(std, nil, err)
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		return fail(std, usage(err))
+		return fail(std, nil, usage(source, err))
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	return fail(std, parsed.Run(std, source, parsed))
+	return fail(std, parsed.Selected(), parsed.Run(std, source, parsed))
 }
 
 func newParser(source *config.Source, out, errs io.Writer) (*kong.Kong, error) {
@@ -97,7 +98,7 @@ func newParser(source *config.Source, out, errs io.Writer) (*kong.Kong, error) {
 }
 
 // usage returns the failure of a command line that is not valid.
-func usage(err error) error {
+func usage(source *config.Source, err error) error {
 	var parse *kong.ParseError
 	command := "gotong"
 	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
@@ -105,22 +106,34 @@ func usage(err error) error {
 	}
 	if file, ok := errors.AsType[*config.FileError](err); ok {
 		err = file
+	} else if text := source.Blame(err.Error()); text != err.Error() {
+		err = errors.New(text)
 	}
 	return &failure{err: err, code: 2, hint: command + " --help"}
 }
 
-// fail prints an error with its hint, and returns the exit code.
-func fail(std *stdio, err error) int {
+// fail prints the error of a command with its hint, and returns the exit code. Of nil,
+// the command is not known.
+func fail(std *stdio, command *kong.Node, err error) int {
 	if err == nil {
 		return 0
 	}
 	f := explain(err)
 	_, _ = fmt.Fprintf(std.err, "%s %v\n", std.paint(red, "gotong:"), f.err)
-	if f.hint != "" {
-		_, _ = fmt.Fprintf(std.err, "Try: %s\n", f.hint)
+	if hint := fitting(f.hint, command); hint != "" {
+		_, _ = fmt.Fprintf(std.err, "Try: %s\n", hint)
 	}
 	return f.code
 }
+
+// deriveKeysCmd is in the help alone: as the only argument, main sees its name first.
+type deriveKeysCmd struct{}
+
+func (*deriveKeysCmd) Help() string {
+	return "The server starts these processes, speaks to them over a pipe, and ends them. There is no reason to start one by hand."
+}
+
+func (*deriveKeysCmd) Run() error { return misuse("gotong serve", "derive-keys stands alone on the command line") }
 
 type completionCmd struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"One of ${enum}."`

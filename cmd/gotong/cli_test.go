@@ -2,11 +2,23 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/alecthomas/kong"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/client"
+	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/audit"
+	"gotong.dev/gotong/internal/config"
+	"gotong.dev/gotong/internal/surreal"
 )
 
 func TestWrongUse(t *testing.T) {
@@ -57,7 +69,7 @@ func TestWrongUse(t *testing.T) {
 		"new epoch":          {[]string{"epoch", "new", "--store=sqlite::memory:"}, nil, 2, []string{"--store: sqlite: needs"}},
 		"grant":              {[]string{"admin", "grant", "x", "--store=surreal://x"}, nil, 2, []string{"store: its path"}},
 		"gates":              {[]string{"gates", "--store=surreal://x"}, nil, 2, []string{"its path"}},
-		"bad variable":       {[]string{"serve"}, map[string]string{"GOTONG_LOG_LEVEL": "loud"}, 2, []string{"log-level", "Try: gotong serve --help"}},
+		"bad variable":       {[]string{"serve"}, map[string]string{"GOTONG_LOG_LEVEL": "loud"}, 2, []string{"GOTONG_LOG_LEVEL must be", "Try: gotong serve --help"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := command(t, c.env, c.args...)
@@ -258,4 +270,98 @@ func TestDemoSecretStays(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
+}
+
+// leaves calls do with every command that can be run.
+func leaves(n *kong.Node, do func(*kong.Node)) {
+	if n.Leaf() {
+		do(n)
+	}
+	for _, child := range n.Children {
+		leaves(child, do)
+	}
+}
+
+// TestAHintBelongsToItsCommand: whatever fails in whatever command, the hint names no flag
+// that the command lacks, and no command that does not exist.
+func TestAHintBelongsToItsCommand(t *testing.T) {
+	parser, err := newParser(config.NewSource(), io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := map[string]map[string]bool{}
+	leaves(parser.Model.Node, func(n *kong.Node) {
+		has := map[string]bool{}
+		for _, group := range n.AllFlags(false) {
+			for _, flag := range group {
+				has["--"+flag.Name] = true
+			}
+		}
+		commands[n.FullPath()] = has
+	})
+	refused := func(code gotong.Code) error { return &client.Problem{Err: gotong.NewError(code, "x")} }
+	faults := []error{
+		client.ErrTokenRefused, &client.Ended{Err: client.ErrAccessRevoked}, &client.Ended{Err: client.ErrResyncRequired}, audit.ErrMissing, audit.ErrDamaged, audit.ErrRollback, app.ErrNoStore, app.ErrNoAccount,
+		&surreal.ConnError{}, &net.OpError{Op: "dial", Err: errors.New("x")},
+		refused(gotong.CodeUnauthorized), refused(gotong.CodeForbidden), refused(gotong.CodeExists), refused(gotong.CodeRateLimited),
+	}
+	flags, hints := regexp.MustCompile(`--[a-z-]+`), 0
+	other := regexp.MustCompile(`gotong [a-z-]+`)
+	leaves(parser.Model.Node, func(n *kong.Node) {
+		for _, fault := range faults {
+			hint := fitting(explain(fault).hint, n)
+			if hint == "" {
+				t.Errorf("%s, %v: no hint", n.FullPath(), fault)
+			}
+			for part := range strings.SplitSeq(strings.ReplaceAll(hint, ", and ", "; or "), "; or ") {
+				hints++
+				has := commands[n.FullPath()]
+				if name := other.FindString(part); name != "" && !strings.HasPrefix(part, n.FullPath()) {
+					has = commands[name]
+				}
+				for _, flag := range flags.FindAllString(part, -1) {
+					if !has[flag] && flag != "--help" {
+						t.Errorf("%s, %v: %s", n.FullPath(), fault, hint)
+					}
+				}
+			}
+		}
+	})
+	if hints < len(faults)*len(commands) || len(commands) < 40 {
+		t.Errorf("%d hints of %d commands", hints, len(commands))
+	}
+}
+
+// TestNoHelpNamesAThingTwice in a row, such as a variable or a word.
+func TestNoHelpNamesAThingTwice(t *testing.T) {
+	var out strings.Builder
+	parser, err := newParser(config.NewSource(), &out, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaves(parser.Model.Node, func(n *kong.Node) {
+		texts := []string{n.Help, n.Detail}
+		for _, group := range n.AllFlags(false) {
+			for _, flag := range group {
+				text := flag.Help
+				for _, name := range flag.Envs {
+					text += " ($" + name + ")" // as kong shows it
+				}
+				if strings.Count(text, "($") > 1 {
+					t.Errorf("%s --%s: %s", n.FullPath(), flag.Name, text)
+				}
+				texts = append(texts, text)
+			}
+		}
+		for _, text := range texts {
+			for line := range strings.SplitSeq(text, "\n") {
+				words := strings.Fields(line)
+				for i := 1; i < len(words); i++ {
+					if words[i] == words[i-1] {
+						t.Errorf("%s: %s twice in %q", n.FullPath(), words[i], line)
+					}
+				}
+			}
+		}
+	})
 }

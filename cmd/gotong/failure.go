@@ -7,6 +7,8 @@ import (
 	"net"
 	"strings"
 
+	"github.com/alecthomas/kong"
+
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/client"
 	"gotong.dev/gotong/internal/app"
@@ -28,6 +30,36 @@ func (f *failure) Unwrap() error { return f.err }
 
 func misuse(hint, format string, args ...any) error {
 	return &failure{err: fmt.Errorf(format, args...), hint: hint, code: 2}
+}
+
+// fitting returns those parts of a hint that belong to a command: a part may name flags
+// that the command has, and other commands with theirs. If none remains, the hint is the
+// help of the command.
+func fitting(hint string, command *kong.Node) string {
+	if hint == "" || command == nil {
+		return hint
+	}
+	has := map[string]bool{}
+	for _, group := range command.AllFlags(false) {
+		for _, flag := range group {
+			has["--"+flag.Name] = true
+		}
+	}
+	var parts []string
+	for part := range strings.SplitSeq(hint, "; or ") {
+		fits := !strings.Contains(part, "GOTONG_TOKEN") || has["--token"]
+		for word := range strings.FieldsSeq(part) {
+			word = strings.Trim(word, ",;.")
+			fits = fits && (!strings.HasPrefix(word, "--") || has[word] || strings.Contains(part, "gotong "))
+		}
+		if fits {
+			parts = append(parts, part)
+		}
+	}
+	if len(parts) == 0 {
+		return command.FullPath() + " --help"
+	}
+	return strings.Join(parts, "; or ")
 }
 
 func explain(err error) *failure {
@@ -54,11 +86,11 @@ func explain(err error) *failure {
 		_, detail, _ := strings.Cut(err.Error(), sqlite.ErrInUse.Error()+": ")
 		f.err = errors.New(detail)
 	case errors.Is(err, audit.ErrMissing):
-		f.hint = "--checkpoints, to name the directory that the server used; or, if there is none, once --checkpoints-new"
+		f.hint = "--checkpoints, to name the directory that the server used; or once --checkpoints-new, if there is none"
 	case errors.Is(err, audit.ErrDamaged):
-		f.hint = "a copy of the file; or, to begin with the log as it is, once --checkpoints-new, which keeps the damaged file"
+		f.hint = "a copy of the file; or once --checkpoints-new, which begins with the log as it is and keeps the damaged file"
 	case errors.Is(err, audit.ErrRollback):
-		f.hint = "the newest backup; or, to continue with this log under a new epoch, once --accept-rollback"
+		f.hint = "the newest backup; or once --accept-rollback, which continues with this log under a new epoch"
 	case errors.Is(err, app.ErrNoStore):
 		f.hint = "gotong serve, and gotong token --signup; or --data, to name the data directory"
 	case errors.Is(err, app.ErrNoAccount):
@@ -77,7 +109,7 @@ func explainEnded(f *failure, ended *client.Ended) {
 	switch {
 	case errors.Is(ended, client.ErrAccessRevoked):
 		f.err = fmt.Errorf("%s does not exist, or you may not (or no longer) read it", ended.Stream)
-		f.hint = "gotong tail with the id of a thread that you are a member of"
+		f.hint = "the id of a thread that you are a member of"
 	case errors.Is(ended, client.ErrResyncRequired):
 		reason := ended.Reason
 		var problem *client.Problem
@@ -102,9 +134,9 @@ func explainProblem(f *failure, p *client.Problem) {
 	case gotong.CodeUnauthorized:
 		f.hint = newToken
 	case gotong.CodeForbidden:
-		f.hint = "an account that owns the thread, or is an admin of it"
+		f.hint = "with an account that may do this"
 	case gotong.CodeExists:
-		f.hint = "gotong token without --signup, or another e-mail address and user name"
+		f.hint = "without --signup; or with another name"
 	case gotong.CodeRateLimited:
 		f.hint = "again in a while"
 		if p.RetryAfter > 0 {

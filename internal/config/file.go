@@ -111,14 +111,14 @@ func textOf(n *yaml.Node) (string, bool) {
 // suggestion returns "; did you mean …?" with the most similar key, or "".
 func suggestion(wrong string, keys map[string]bool) string {
 	best, least := "", len(wrong)/2+1
-	normal := strings.ReplaceAll(strings.ToLower(wrong), "_", "-")
+	plain := func(s string) string { return strings.ReplaceAll(strings.ToLower(s), "_", "-") }
 	var sorted []string
 	for k := range keys {
 		sorted = append(sorted, k)
 	}
 	slices.Sort(sorted)
 	for _, k := range sorted {
-		if d := distance(normal, k); d < least && k != fileKey {
+		if d := distance(plain(wrong), plain(k)); d < least && k != fileKey {
 			best, least = k, d
 		}
 	}

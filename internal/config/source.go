@@ -19,13 +19,22 @@ import (
 type Source struct {
 	lookup func(string) (string, bool)
 	read   func(string) ([]byte, error)
+	given  []string        // the names of all variables of the environment
 	keys   map[string]bool // every key that the file may have
+	others []string        // variables of flags that are no keys
 	file   *file           // nil until the first key is resolved
 	from   map[string]string
 }
 
 // NewSource reads the process's environment and files.
-func NewSource() *Source { return newSource(os.LookupEnv, regular.ReadFile) }
+func NewSource() *Source {
+	s := newSource(os.LookupEnv, regular.ReadFile)
+	for _, pair := range os.Environ() {
+		name, _, _ := strings.Cut(pair, "=")
+		s.given = append(s.given, name)
+	}
+	return s
+}
 
 func newSource(lookup func(string) (string, bool), read func(string) ([]byte, error)) *Source {
 	return &Source{lookup: lookup, read: read, keys: keys(), from: map[string]string{}}
@@ -55,6 +64,7 @@ func (s *Source) Options() []kong.Option {
 // such, because it would read them (see the package's caveat).
 func (s *Source) nameVariables(n *kong.Node) error {
 	for _, flag := range n.Flags {
+		s.others = append(s.others, flag.Envs...)
 		if s.keys[flag.Name] && len(flag.Envs) == 0 {
 			flag.Help = strings.TrimSuffix(flag.Help, ".") + " ($" + variable(flag.Name) + ")."
 		}
@@ -87,11 +97,12 @@ func (s *Source) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 	if err != nil {
 		return nil, err
 	}
-	if from != "" {
+	path := flag.Tag.Type == "path" // of which kong would make the working directory if it is empty
+	if from != "" && (value != "" || !path) {
 		s.from[flag.Name] = from
 		return value, nil
 	}
-	if entry, ok := s.file.entries[flag.Name]; ok {
+	if entry, ok := s.file.entries[flag.Name]; ok && (entry.value != "" || len(entry.list) > 0 || !path) {
 		s.from[flag.Name] = fmt.Sprintf("file %s, line %d", s.file.name, entry.line)
 		if entry.list != nil {
 			return kong.JoinEscaped(entry.list, flag.Tag.Sep), nil
@@ -134,6 +145,9 @@ func (s *Source) load(ctx *kong.Context) error {
 		return nil
 	}
 	s.file = &file{}
+	if err := s.checkVariables(); err != nil {
+		return &FileError{err}
+	}
 	name, _ := s.lookup(variable(fileKey))
 	for _, f := range ctx.Flags() {
 		if text, ok := ctx.FlagValue(f).(string); ok && f.Name == fileKey && text != "" {
@@ -153,8 +167,23 @@ func (s *Source) load(ctx *kong.Context) error {
 	return nil
 }
 
-// FileError says what is wrong with the configuration file. kong puts the name of
-// the flag before it that it was resolving.
+// Blame returns the text of an error of kong about the value of a flag. If nobody gave
+// the flag, it names the variable or the line of the file instead.
+func (s *Source) Blame(text string) string {
+	flag, _, _ := strings.Cut(strings.TrimPrefix(text, "--"), " ")
+	flag = strings.TrimSuffix(flag, ":")
+	from, ok := s.from[flag]
+	if !ok || !strings.HasPrefix(text, "--") {
+		return text
+	}
+	if name, ok := strings.CutPrefix(from, "env "); ok {
+		return name + text[len("--"+flag):]
+	}
+	return strings.TrimPrefix(from, "file ") + ": " + strings.TrimPrefix(text, "--")
+}
+
+// FileError says what is wrong with the configuration file or with the name of a variable.
+// kong puts the name of the flag before it that it was resolving.
 type FileError struct{ error }
 
 // Unwrap returns the cause.
