@@ -34,6 +34,44 @@ type Moderation struct {
 	Reports      int    `json:"report_count"`
 	Flagged      bool   `json:"flagged"`
 	WaitsSinceMS int64  `json:"waits_since_ms"`
+
+	Decisions []DecisionTaken `json:"decisions,omitempty"` // for reviewers, oldest first; absent in the queue
+	Looks     []Look          `json:"looks,omitempty"`     // likewise: the newest looks at what is opened
+}
+
+// DecisionTaken is one decision about a message.
+type DecisionTaken struct {
+	Seq        uint64  `json:"seq"`
+	AtMS       int64   `json:"decided_at_ms"`
+	Revision   uint64  `json:"revision,omitempty"`
+	Status     string  `json:"moderation_status"`
+	HeldBy     string  `json:"held_by,omitempty"`
+	ReasonCode string  `json:"reason_code,omitempty"`
+	Label      string  `json:"warning_label,omitempty"`
+	DecidedBy  string  `json:"decided_by,omitempty"` // empty: the server
+	Confidence float64 `json:"confidence,omitempty"`
+	Grounds    Grounds `json:"grounds,omitzero"`
+	Appeal     string  `json:"appeal,omitempty"` // what the author wrote
+}
+
+// Grounds are why a reviewer decided, for reviewers.
+type Grounds struct {
+	Reasoning  string      `json:"reasoning,omitempty"`
+	Violations []Violation `json:"violations,omitempty"`
+}
+
+// Violation is one rule that the message breaks, in the reviewer's opinion.
+type Violation struct {
+	Category string `json:"category"`
+	Severity string `json:"severity,omitempty"`
+	Snippet  string `json:"snippet,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+// Look is one look of a reviewer at what a report or a hold opens.
+type Look struct {
+	UserID string `json:"user_id"`
+	AtMS   int64  `json:"at_ms"`
 }
 
 // Verdict is a decision about a message.

@@ -16,11 +16,15 @@ func TestModeration(t *testing.T) {
 		return `{"variant":"Moderator","content_id":"t-1:m-1","moderation_status":"under_review","moderation_action":"hold_for_review","decided_at_ms":1795417200000` + more + `}`
 	}
 	waits := view(`,"held_by":"reports","auto_release_if_no_action":true,"hold_expires_at_ms":1795420800000,"waits_since_ms":1795417200000,"report_count":5,"flagged":true`)
+	decisions := `"decisions":[{"seq":7,"decided_at_ms":1795417200000,"revision":1,"moderation_status":"rejected","held_by":"moderator",` +
+		`"reason_code":"spam","warning_label":"w","decided_by":"ani","confidence":0.5,"grounds":{"reasoning":"r","violations":[` +
+		`{"category":"spam","severity":"low","snippet":"s","reason":"t"}]},"appeal":"a"}],"looks":[{"user_id":"ani","at_ms":1}]`
 	answers := map[string]string{
 		"GET /version": "{}",
 
 		"POST /v1/moderations/t-1:m-1/end-hold":  view(`,"noop":"auto_release_disabled"`),
 		"POST /v1/moderations/t-2:m-2/end-hold":  `{"stream":"thread/t-2","seq":[9,9],"event_ids":["019af000-0000-7000-8000-000000000001"],"at":"2026-11-29T01:02:03Z","replayed":false}`,
+		"GET /v1/moderations/t-1:m-1":            view("," + decisions),
 		"GET /v1/moderations/review-queue?c":     "[" + waits + "]",
 		"GET /v1/moderations/review-queue?":      "[]",
 		"POST /v1/moderations":                   view(``),
@@ -72,9 +76,11 @@ func TestModeration(t *testing.T) {
 			t.Errorf("%s: exits with %d\n%q\n%s\nsent %s", c.args, code, out, errs, body)
 		}
 	}
-	std, out, _ := pipes(nil)
-	if code := run(t.Context(), []string{"moderation", "open", "t-1:m-1", "--url=" + server.URL, "--token=x", "--json"}, std); code != 0 ||
-		strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), `"reason":"spam"`) {
-		t.Errorf("%d %s", code, out)
+	for name, has := range map[string]string{"open": `"reason":"spam"`, "show": decisions} {
+		std, out, _ := pipes(nil)
+		code := run(t.Context(), []string{"moderation", name, "t-1:m-1", "--url=" + server.URL, "--token=x", "--json"}, std)
+		if code != 0 || strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), has) {
+			t.Errorf("%s: %d %s", name, code, out)
+		}
 	}
 }

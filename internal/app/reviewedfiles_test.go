@@ -66,9 +66,12 @@ func reviewFiles(t *testing.T, o *office) {
 	if len(list[0]) != 1 || list[0][0].Name != "pos.png" || len(list[1]) != 1 || list[1][0].Name != "warung.txt" {
 		t.Fatalf("the report opens %+v", list)
 	}
-	use("what the report opens", http.StatusOK, list[1][0].URL)
+	use("what the report opens", http.StatusOK, list[0][0].URL)
+	use("what the report opens with it", http.StatusOK, list[1][0].URL)
 	decide("publish_now")
-	use("after the decision about the report", http.StatusNotFound, list[1][0].URL)
+	use("after the decision about the report", http.StatusNotFound, list[0][0].URL)
+	use("what it opened, after the decision", http.StatusNotFound, list[1][0].URL)
+	use("what an admin opens without a report", http.StatusOK, open()[0][0].URL)
 
 	decide("hold_for_review")
 	for name, token := range map[string]string{"an owner": o.ann.AccessToken, "an admin": cici.AccessToken} {

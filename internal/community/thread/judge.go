@@ -15,8 +15,11 @@ func (t Thread) MayReview(role Role, platform gotong.Role, o Overlay, p Pending)
 	if t.Direct() && role != "" {
 		return false
 	}
-	return role.rank() >= Admin.rank() || platform.CanModerate() && !o.Deleted() && (o.Held != 0 || p.Reports > 0)
+	return role.rank() >= Admin.rank() || platform.CanModerate() && IsOpened(o, p)
 }
+
+// IsOpened reports whether a report or a hold opens a message to reviewers.
+func IsOpened(o Overlay, p Pending) bool { return !o.Deleted() && (o.Held != 0 || p.Reports > 0) }
 
 // RoleOf returns the role that a user has in the thread; empty if they are not a
 // member.

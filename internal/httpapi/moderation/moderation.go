@@ -28,12 +28,12 @@ type Options struct {
 	members.Options
 	Rules thread.Rules
 	// Links returns the files of a message, with links for those to whom the message about
-	// opened it.
+	// opened it; with 0, for those who see the message.
 	Links func(ctx context.Context, stream gotong.Stream, seq, about uint64, list []thread.Attachment) []files.View
 }
 
-// Opens reports whether a user may decide about a message now, and whether it opens the
-// message seq to them: itself, or one that a report opened with it.
+// Opens reports whether a report or a hold opens a message now to a user who may decide
+// about it, and with it the message seq: itself, or one that a report opened with it.
 func (o Options) Opens(ctx context.Context, me gotong.Viewer, stream gotong.Stream, about, seq uint64) (bool, error) {
 	d := &desk{Options: o}
 	l, err := d.look(ctx, me, stream)
@@ -44,7 +44,7 @@ func (o Options) Opens(ctx context.Context, me gotong.Viewer, stream gotong.Stre
 	if gotong.CodeOf(err) == gotong.CodeNotFound {
 		return false, nil
 	}
-	return m.variant == Moderator && (seq == about || slices.Contains(m.pending.Context, seq)), err
+	return m.variant == Moderator && thread.IsOpened(m.overlay, m.pending) && (seq == about || slices.Contains(m.pending.Context, seq)), err
 }
 
 type desk struct {

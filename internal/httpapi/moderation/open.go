@@ -27,7 +27,9 @@ type OpenedMessage struct {
 	Seq       uint64           `json:"seq"`
 	AuthorID  string           `json:"author_id"`
 	Revisions []OpenedRevision `json:"revisions" doc:"Oldest first. Of a message that a reporter opened with another, only the newest; none if it was deleted."`
-	Files     []files.View     `json:"attachments,omitempty" doc:"The links work for 5 minutes, while you may decide about the message; after that, open it again."`
+	Files     []files.View     `json:"attachments,omitempty" doc:"The links work for 5 minutes, while a report or a hold opens the message to you; if none does, while you see it."`
+
+	list []thread.Attachment
 }
 
 // OpenedRevision is one text of a message.
@@ -82,6 +84,11 @@ func (d *desk) opened(ctx context.Context, at place) (v OpenedView, err error) {
 		if err != nil {
 			return v, err
 		}
+		by := m.Seq
+		if !thread.IsOpened(m.overlay, m.pending) { // an admin looks at what nothing opened, or what was decided
+			by = 0
+		}
+		message.Files = d.Links(ctx, m.Stream, seq, by, message.list)
 		v.Messages = append(v.Messages, message)
 	}
 	filed, err := moderation.Reports(ctx, d.Store, d.Codec, at.stream, at.message)
@@ -126,7 +133,7 @@ func (d *desk) texts(ctx context.Context, stream gotong.Stream, seq, about uint6
 		return v, nil
 	}
 	text, _ := e.Content.(thread.Text)
-	v.Files = d.Links(ctx, stream, seq, about, text.Files)
+	v.list = text.Files
 	if all || o.EditSeq == 0 {
 		v.Revisions = append(v.Revisions, OpenedRevision{0, text.Body, e.At.Milli()})
 	}

@@ -2677,7 +2677,7 @@ export type ModerationLookView = {
 }
 
 export type ModerationOpenedMessage = {
-  /** The links work for 5 minutes, while you may decide about the message; after that, open it again. */
+  /** The links work for 5 minutes, while a report or a hold opens the message to you; if none does, while you see it. */
   attachments?: FilesView[]
   author_id: string
   message_id: string
