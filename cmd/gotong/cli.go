@@ -37,6 +37,7 @@ type cli struct {
 	Console     consoleCmd     `cmd:"" help:"Print a link to the operators' page of a running server."`
 	Gates       gatesCmd       `cmd:"" help:"Try whether a SurrealDB is fit for use: go or no-go."`
 	Doctor      doctorCmd      `cmd:"" help:"Check whether this machine is fit for a server: go or no-go."`
+	Healthcheck healthcheckCmd `cmd:"" help:"Ask a server on this machine whether it is ready."`
 	Bench       benchCmd       `cmd:"" help:"Measure a server, and check that it loses nothing."`
 	Conformance conformanceCmd `cmd:"" help:"Check whether a client follows the protocol."`
 	Webhook     webhookCmd     `cmd:"" help:"Send events to a server of yours: register, replay, listen."`
