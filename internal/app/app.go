@@ -21,6 +21,7 @@ import (
 	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/bus/redis"
 	"gotong.dev/gotong/internal/clock"
+	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/edgepod"
 	"gotong.dev/gotong/internal/engine"
@@ -261,6 +262,11 @@ func (a *App) makeDirectory() error {
 // parts read the log.
 func (a *App) committed(ctx context.Context, rows []store.Event) {
 	a.auth.Committed(ctx, rows)
+	for i := range rows {
+		if t := rows[i].Type; t == user.EvBlocked || t == user.EvUnblocked || t == user.EvPreferred {
+			a.inboxChanged(rows[i].Stream.ID())
+		}
+	}
 	a.hub.Offer(ctx, rows)
 	a.readers.Committed(rows)
 }

@@ -349,6 +349,21 @@ func (w *town) inbox(b *follower) {
 	th := w.wide()
 	w.call(1, w.ann.AccessToken, http.MethodPost, th+"/messages/send", map[string]any{"body": "Halo @here"}, nil)
 	want(1)
+	for _, set := range []struct {
+		method, path string
+		body         any
+		n            int
+	}{
+		{http.MethodPut, "/v1/blocks/" + w.ann.UserID, nil, 0},
+		{http.MethodDelete, "/v1/blocks/" + w.ann.UserID, nil, 1},
+		{http.MethodPatch, "/v1/notifications/preferences", map[string]any{"kinds": map[string]bool{"mention": false}}, 0},
+		{http.MethodPatch, "/v1/notifications/preferences", map[string]any{"kinds": map[string]bool{"mention": true}}, 1},
+		{http.MethodPut, th + "/mute", nil, 0},
+		{http.MethodDelete, th + "/mute", nil, 1},
+	} {
+		w.call(1, w.bob.AccessToken, set.method, set.path, set.body, nil)
+		want(set.n)
+	}
 }
 
 // wide makes a group with bob and more members than have an item of their own, and

@@ -184,12 +184,16 @@ func (a *App) traceRequest(r *http.Request) (context.Context, func(route string,
 
 func (a *App) inbox() *inbox.Box {
 	return &inbox.Box{Options: inbox.Options{
-		Store: a.store, Views: a.views, Codec: a.codec, Now: a.now, Changed: func(userID string) {
-			me := gotong.NewStream(user.Name, userID)
-			a.hub.Signals().Changed(me)
-			a.marked(userID, me)
-		},
+		Store: a.store, Views: a.views, Codec: a.codec, Now: a.now, Changed: a.inboxChanged,
 	}}
+}
+
+// inboxChanged signals that a user changed what their inbox shows, and lets the pusher
+// withdraw what it shows no more.
+func (a *App) inboxChanged(userID string) {
+	me := gotong.NewStream(user.Name, userID)
+	a.hub.Signals().Changed(me)
+	a.marked(userID, me)
 }
 
 func (a *App) newServer(b Build) *httpapi.Server {

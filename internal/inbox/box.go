@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
@@ -160,9 +161,22 @@ func (b *Box) Unread(ctx context.Context, me gotong.Viewer) (int, error) {
 	return len(page.Items), err
 }
 
-// Members returns those of these users who are members of a stream now.
+// Members returns those of these users who are members of a stream now, or of the one
+// whose members it borrows.
 func (b *Box) Members(ctx context.Context, of gotong.Stream, ids []string) (members []string, err error) {
 	var need store.Need
+	if of.Kind() == thread.Name {
+		key := thread.ThreadKey(of.ID())
+		snap, err := b.Store.Load(ctx, store.Need{Documents: []gotong.Key{key}})
+		if err != nil {
+			return nil, err
+		}
+		t, err := document[thread.Thread](b, snap, key)
+		if err != nil {
+			return nil, err
+		}
+		of = thread.Chain(t, of)[0]
+	}
 	for _, id := range ids {
 		need.Documents = append(need.Documents, gotong.MemberKey(of, id))
 	}

@@ -14,10 +14,6 @@ import (
 // read writes what one event causes.
 func (w *writer) read(e gotong.Event) {
 	w.number = 0
-	if w.own { // it is the effect of a decision about the decider's own message
-		w.own = false
-		return
-	}
 	me := Item{Seq: e.Seq, By: e.Actor.UserID}
 	switch d := e.Data.(type) {
 	case thread.Created:
@@ -163,8 +159,14 @@ func (w *writer) reach(userID string, of gotong.Stream, e gotong.Event, i Item, 
 	r.Users = append(r.Users, userID)
 }
 
-// decide writes what somebody else decided about a message to its author.
+// decide writes what somebody else decided about a message to its author. It keeps what
+// the message reaches as it is, so that [Changed] knows for whom it may show less or more.
 func (w *writer) decide(e gotong.Event, seq uint64) {
+	w.keep(e.Stream, seq, doc[reach](w, reachKey(e.Stream, seq)))
+	if w.own {
+		w.own = false
+		return
+	}
 	author := doc[map[uint64]string](w, authorsKey(e.Stream, seq))[seq]
 	w.give(author, e, Item{Kind: Decided, Seq: seq, Decision: e.Type})
 }

@@ -189,8 +189,48 @@ func TestAnItemForAllSignalsTheMembers(t *testing.T) {
 	w.do(citra, rt, group.CmdLeave, group.Leave{})
 	clear(w.changed)
 	w.post(ani, lent, "Halo @here")
-	if got := slices.Sorted(maps.Keys(w.changed)); fmt.Sprint(got) != "[ani budi ent-rt]" {
+	if got := slices.Sorted(maps.Keys(w.changed)); fmt.Sprint(got) != "[ani budi lent]" {
 		t.Errorf("signalled are %v", got)
+	}
+}
+
+// TestWhatChangesAnItemSignals those who have it, in a wide stream all its members: an
+// edit that withdraws a mention, a hold, its end, and a deletion.
+func TestWhatChangesAnItemSignals(t *testing.T) {
+	for narrow, tc := range map[int]struct{ text, have, author string }{
+		200: {"Halo @ani", "ani ", "ani budi "}, 1: {"Halo @here", "ani budi citra lent ", "ani budi citra lent "},
+	} {
+		t.Run(fmt.Sprint(narrow), func(t *testing.T) {
+			defer inbox.SetNarrow(narrow)()
+			w := newWorld(t)
+			for _, a := range []gotong.Actor{budi, citra} {
+				w.do(a, rt, group.CmdJoin, group.Join{})
+			}
+			signalled := func(what, want string) {
+				t.Helper()
+				got := ""
+				for _, id := range slices.Sorted(maps.Keys(w.changed)) {
+					got += id + " "
+				}
+				if clear(w.changed); got != want {
+					t.Errorf("%s signals %q, want %q", what, got, want)
+				}
+			}
+			clear(w.changed)
+			id := w.post(budi, lent, tc.text).EventIDs[0]
+			signalled("the message", tc.have)
+			w.do(budi, lent, thread.CmdEdit, thread.Edit{MessageID: id, Body: "Halo"})
+			signalled("an edit", tc.have)
+			w.do(ani, lent, thread.CmdReview, thread.Review{MessageID: id, Decision: thread.Hold, Minutes: 60})
+			signalled("a hold", tc.author)
+			w.do(ani, lent, thread.CmdReview, thread.Review{MessageID: id, Decision: thread.Release})
+			signalled("its end", tc.author)
+			w.do(budi, lent, thread.CmdDelete, thread.Delete{MessageID: id})
+			signalled("a deletion", tc.have)
+			w.post(budi, lent, "Halo")
+			signalled("another message", "")
+			w.rebuilt()
+		})
 	}
 }
 

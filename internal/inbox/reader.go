@@ -126,13 +126,13 @@ func needs(p gotong.Partition, e gotong.Event) (keys []gotong.Key) {
 			keys = append(keys, spansKey(m.UserID, p, of))
 		}
 	case thread.Held:
-		keys = append(keys, authorsKey(s, d.TargetSeq))
+		keys = append(keys, authorsKey(s, d.TargetSeq), reachKey(s, d.TargetSeq))
 	case thread.Blocked:
-		keys = append(keys, authorsKey(s, d.TargetSeq))
+		keys = append(keys, authorsKey(s, d.TargetSeq), reachKey(s, d.TargetSeq))
 	case thread.Released:
-		keys = append(keys, authorsKey(s, d.TargetSeq))
+		keys = append(keys, authorsKey(s, d.TargetSeq), reachKey(s, d.TargetSeq))
 	case thread.Deleted:
-		keys = append(keys, authorsKey(s, d.TargetSeq))
+		keys = append(keys, authorsKey(s, d.TargetSeq), reachKey(s, d.TargetSeq))
 	case thread.Created, group.Created, cases.Created:
 		keys = append(keys, rosterKey(s), spansKey(e.Actor.UserID, p, s))
 	case cases.Proposed:
@@ -197,26 +197,46 @@ func ordinary(roles []string) bool {
 	})
 }
 
-// Changed returns the accounts of users to whose lists these changes of documents add
-// items, the wide streams to whose lists they do, and the time of the first item of each.
-// With kinds, only items of these count.
-func Changed(changes []store.Change, kinds ...Kind) map[gotong.Stream]gotong.Instant {
+// Given returns to whom these changes of documents add items, of these kinds if any are
+// named, and the time of the first item of each: the accounts of users, and the streams of
+// items that are for all members of a wide stream.
+func Given(changes []store.Change, kinds ...Kind) map[gotong.Stream]gotong.Instant {
 	streams := map[gotong.Stream]gotong.Instant{}
 	for _, ch := range changes {
 		if ch.Key.Collection != lists || ch.Body == nil {
 			continue
 		}
-		s := gotong.Stream(ch.Key.Owner)
-		if !strings.Contains(ch.Key.Owner, "/") {
-			s = gotong.NewStream(user.Name, ch.Key.Owner)
-		}
 		if i, err := itemOf(store.Document(ch)); err == nil && (len(kinds) == 0 || slices.Contains(kinds, i.Kind)) {
+			s := i.Stream
+			if !strings.Contains(ch.Key.Owner, "/") {
+				s = gotong.NewStream(user.Name, ch.Key.Owner)
+			}
 			if at, ok := streams[s]; !ok || i.At < at {
 				streams[s] = i.At
 			}
 		}
 	}
 	return streams
+}
+
+// Changed returns, in the same way, for whom these changes add items, or may change what
+// is shown of one: a message was edited, or somebody decided about it.
+func Changed(changes []store.Change) (streams []gotong.Stream) {
+	streams = slices.Collect(maps.Keys(Given(changes)))
+	for _, ch := range changes {
+		var r reach
+		if ch.Key.Collection != reaches || ch.Body == nil || json.Unmarshal(ch.Body, &r) != nil {
+			continue
+		}
+		for _, id := range r.Users {
+			streams = append(streams, gotong.NewStream(user.Name, id))
+		}
+		if len(r.Wide) > 0 {
+			streams = append(streams, gotong.Stream(ch.Key.Owner))
+		}
+	}
+	slices.Sort(streams)
+	return slices.Compact(streams)
 }
 
 // writer makes the step of one run.
@@ -227,7 +247,7 @@ type writer struct {
 	err  error
 
 	number uint64 // of the items of the present event; 0: none yet
-	own    bool   // the event before it decided about the message of its own actor
+	own    bool   // the next event is the effect of a decision about a message of the decider
 }
 
 // doc returns a document as the run has left it so far.

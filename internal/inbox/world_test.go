@@ -82,7 +82,7 @@ func newWorldOn(tb testing.TB, open func(now func() gotong.Instant, collections 
 	w.run, err = reader.New(reader.Options{
 		Store: w.store, Clock: w.clock, Log: slog.New(slog.DiscardHandler),
 		Observer: reader.Observer{Advanced: func(changes []store.Change) {
-			for of := range inbox.Changed(changes) {
+			for _, of := range inbox.Changed(changes) {
 				if w.changed[of.ID()] = true; of.Kind() == user.Name {
 					continue
 				}

@@ -85,7 +85,7 @@ func Alerting(r reader.Reader, on bool, delay time.Duration) reader.Reader {
 	read := r.Read
 	r.Read = func(docs map[gotong.Key][]byte, run []reader.Commit) (reader.Step, error) {
 		step, err := read(docs, run)
-		for of, at := range inbox.Changed(step.Changes, pushed...) {
+		for of, at := range inbox.Given(step.Changes, pushed...) {
 			if on {
 				step.Jobs = append(step.Jobs, store.Job{Queue: queue, ID: string(of), Due: at.Add(delay)})
 			}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
@@ -68,7 +69,9 @@ func (c *chat) mute(ctx context.Context, in InThread, until int64, raw []byte) (
 			httpapi.Replayed(ctx)
 		} else if m.Mute != until || asked.key != nil {
 			m.Mute = until
-			err = c.keepMark(ctx, markKey(me.UserID, in.stream), version, m.keep(asked))
+			if err = c.keepMark(ctx, markKey(me.UserID, in.stream), version, m.keep(asked)); err == nil {
+				c.Signals.Changed(gotong.NewStream(user.Name, me.UserID)) // their inbox: it leaves out what is muted
+			}
 		}
 		if errors.Is(err, store.ErrConflict) {
 			continue
