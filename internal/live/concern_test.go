@@ -2,9 +2,11 @@ package live_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/bus/bustest"
@@ -18,10 +20,7 @@ import (
 func TestAnItemForAllMembersIsSignalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		account := club()
-		account.Name, account.Signals = "user", []string{"inbox"}
-		account.Documents = []gotong.Type{gotong.TypeOf[gotong.Membership]("user_members")}
-		w.codec = store.NewCodec(append(kinds(), account))
+		w.codec = store.NewCodec(append(kinds(), account()))
 		net, release, asked := bustest.NewSwitch(), make(chan struct{}, 10), [2][]string{}
 		calls := [2]int{}
 		node := func(n int) *live.Hub {
@@ -94,4 +93,49 @@ func TestAnItemForAllMembersIsSignalled(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestASignalOfAnInboxWaits while access to the account is read anew, and while the
+// partition is silent: no later signal makes up for it.
+func TestASignalOfAnInboxWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.codec = store.NewCodec(append(kinds(), account()))
+		f := &faulty{world: w}
+		h := w.start(func(o *live.Options) { o.Store = f })
+		w.commit(h, "user/ann", add("ann"))
+		ann := open(t, h, "ann", live.SessionOptions{})
+		ann.subscribe("user/ann", live.Now())
+		synctest.Wait()
+		ann.drain()
+		heard := func(want ...string) {
+			t.Helper()
+			ann.ops = nil
+			synctest.Wait()
+			ann.drain()
+			ann.heard(want...)
+		}
+		release := f.hold(1, false)
+		w.commit(h, "user/ann", opened())
+		synctest.Wait()
+		h.Signals().Changed("user/ann")
+		heard()
+		release()
+		heard("signal inbox ann")
+		heard()
+		f.set(errors.New("no answer"))
+		pass(10 * time.Second)
+		h.Signals().Changed("user/ann")
+		heard()
+		f.set(nil)
+		pass(10 * time.Second)
+		heard("signal inbox ann")
+	})
+}
+
+// account is streams that a user follows for signals of their inbox.
+func account() gotong.Kind {
+	k := club()
+	k.Name, k.Signals, k.Documents = "user", []string{"inbox"}, []gotong.Type{gotong.TypeOf[gotong.Membership]("user_members")}
+	return k
 }

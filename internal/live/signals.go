@@ -92,9 +92,17 @@ func (s *sub) owePresence() {
 // held.
 func (s *Session) takeSignals(t *taking) {
 	now := s.hub.opt.Clock.Mono()
-	s.signals.Take(func(stream gotong.Stream) bool {
+	s.signals.Take(func(stream gotong.Stream) (may, later bool) {
 		sub := s.find(stream)
-		return sub != nil && sub.mayHear(now)
+		if sub == nil || sub.ended {
+			return false, false
+		}
+		part := sub.flow.part.Load()
+		silent := part != nil && !part.fresh(now)
+		if silent {
+			part.held.Store(true) // the next complete read raises it
+		}
+		return sub.mayHear(now), silent || sub.grant == nil || sub.stale()
 	}, t.add)
 	s.slots(uint64(s.presence.Load()), func(sub *sub) bool {
 		sub.takePresence(t, now)
@@ -117,10 +125,10 @@ func (s *sub) takePresence(t *taking, now clock.Moment) {
 	}
 }
 
-// wakeSignals has the session look at the presence that it is owed, now that it
-// can take signals again.
+// wakeSignals has the session look at the presence that it is owed, and at the signals
+// that wait, now that it can take them again.
 func (s *Session) wakeSignals() {
-	if s.presence.Load() != 0 {
+	if s.presence.Load() != 0 || !s.signals.Empty() {
 		s.raise(signalBit)
 	}
 }

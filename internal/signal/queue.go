@@ -47,17 +47,29 @@ func (q *Queue[F]) Add(m *bus.Signal, form F, most int) (dropped bool) {
 	return dropped
 }
 
-// Take empties the queue: it passes to give the signals of streams of which the
-// session may receive signals now, and drops the others.
-func (q *Queue[F]) Take(may func(gotong.Stream) bool, give func(F)) {
+// Take passes to give the signals of streams of which the session may receive signals
+// now. Of those about which that will be known later, it keeps what the server sends to
+// users about themselves, of which no later signal makes up for a lost one; it drops the
+// others.
+func (q *Queue[F]) Take(may func(gotong.Stream) (now, later bool), give func(F)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for i := range q.waiting {
-		if w := &q.waiting[i]; may(w.stream) {
+	var kept []waiting[F]
+	for _, w := range q.waiting {
+		if now, later := may(w.stream); now {
 			give(w.form)
+		} else if later && whispered(w.typ) {
+			kept = append(kept, w)
 		}
 	}
-	q.waiting = nil
+	q.waiting = kept
+}
+
+// Empty reports whether nothing waits.
+func (q *Queue[F]) Empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting) == 0
 }
 
 // Forget drops what waits of a stream: its subscription has ended.

@@ -16,8 +16,10 @@ func TestQueue(t *testing.T) {
 			return q.Add(&bus.Signal{Stream: stream, Type: typ, Actor: gotong.Actor{UserID: user}}, form, 2)
 		}
 	}
-	closed := func(gotong.Stream) bool { return false }
+	closed := func(gotong.Stream) (bool, bool) { return false, false }
+	later := func(gotong.Stream) (bool, bool) { return false, true }
 	take := func(q *signal.Queue[string]) bool { q.Take(closed, func(string) { panic("given") }); return false }
+	wait := func(q *signal.Queue[string]) bool { q.Take(later, func(string) { panic("given") }); return false }
 	forget := func(q *signal.Queue[string]) bool { q.Forget("room/1"); return false }
 	for _, test := range []struct {
 		name    string
@@ -32,6 +34,7 @@ func TestQueue(t *testing.T) {
 		{"by type", []step{add(r1, "typing", "ann", "1"), add(r1, signal.Read, "ann", "2")}, []string{"1", "2"}, 0},
 		{"the oldest is dropped", []step{add(r1, "typing", "ann", "1"), add(r1, "typing", "bob", "2"), add(r1, "typing", "cat", "3")}, []string{"2", "3"}, 1},
 		{"a session that may receive nothing", []step{add(r1, "typing", "ann", "1"), take, add(r1, "typing", "bob", "2")}, []string{"2"}, 0},
+		{"what is about the user waits", []step{add(r1, "typing", "ann", "1"), add(r1, signal.Read, "ann", "2"), wait}, []string{"2"}, 0},
 		{"a subscription that has ended", []step{add(r1, "typing", "ann", "1"), forget, add("room/2", "typing", "cat", "3")}, []string{"3"}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -43,7 +46,7 @@ func TestQueue(t *testing.T) {
 				}
 			}
 			var given []string
-			open := func(gotong.Stream) bool { return true }
+			open := func(gotong.Stream) (bool, bool) { return true, false }
 			q.Take(open, func(f string) { given = append(given, f) })
 			if !slices.Equal(given, test.given) || dropped != test.dropped {
 				t.Errorf("given %q, dropped %d; want %q, %d", given, dropped, test.given, test.dropped)
