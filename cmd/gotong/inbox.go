@@ -26,17 +26,26 @@ func (c *inboxCmd) Run(ctx context.Context, std *stdio) error {
 	if err != nil {
 		return err
 	}
-	page, err := remote.Notifications(ctx, c.All, client.Page{Limit: c.Last})
-	if err != nil {
-		return err
-	}
-	for _, n := range page.Items {
-		if err := c.print(std, zone, n); err != nil {
+	newest := ""
+	for page, left := (client.Page{}), c.Last; left > 0; {
+		page.Limit = min(left, 100)
+		list, err := remote.Notifications(ctx, c.All, page)
+		if err != nil {
 			return err
 		}
+		for _, n := range list.Items {
+			if err := c.print(std, zone, n); err != nil {
+				return err
+			}
+			newest = cmp.Or(newest, n.ID)
+		}
+		left -= len(list.Items)
+		if page.Cursor = list.Next; page.Cursor == "" {
+			break
+		}
 	}
-	if c.Read && len(page.Items) > 0 {
-		_, err = remote.ReadNotifications(ctx, page.Items[0].ID)
+	if c.Read && newest != "" {
+		_, err = remote.ReadNotifications(ctx, newest)
 	}
 	return err
 }
