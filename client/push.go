@@ -37,6 +37,11 @@ func (c *Client) Subscribe(ctx context.Context, in NewPushSubscription, opts ...
 	return write[PushSubscription](ctx, c, http.MethodPut, "/v1/push/subscriptions", in, opts)
 }
 
+// Subscriptions returns the subscriptions of the login, oldest first.
+func (c *Client) Subscriptions(ctx context.Context) ([]PushSubscription, error) {
+	return read[[]PushSubscription](ctx, c, "/v1/push/subscriptions", nil)
+}
+
 // Unsubscribe ends a subscription of the login.
 func (c *Client) Unsubscribe(ctx context.Context, id string, opts ...CallOption) error {
 	return c.do(ctx, op{method: http.MethodDelete, path: "/v1/push/subscriptions/" + url.PathEscape(id), opts: opts}, nil)

@@ -23,6 +23,7 @@ type cli struct {
 	Send        sendCmd        `cmd:"" help:"Post a message, with files if you like."`
 	Fetch       fetchCmd       `cmd:"" help:"Download a file of a message."`
 	Inbox       inboxCmd       `cmd:"" help:"List what concerns you."`
+	Push        pushCmd        `cmd:"" help:"List the push subscriptions of a login, and end one."`
 	Search      searchCmd      `cmd:"" help:"Find messages, files and names."`
 	Moderation  moderationCmd  `cmd:"" help:"Review messages: list what waits, read it, decide."`
 	Token       tokenCmd       `cmd:"" help:"Sign in, or sign up, and print an access token."`
@@ -134,7 +135,9 @@ func (*deriveKeysCmd) Help() string {
 	return "The server starts these processes, speaks to them over a pipe, and ends them. There is no reason to start one by hand."
 }
 
-func (*deriveKeysCmd) Run() error { return misuse("gotong serve", "derive-keys stands alone on the command line") }
+func (*deriveKeysCmd) Run() error {
+	return misuse("gotong serve", "derive-keys stands alone on the command line")
+}
 
 type completionCmd struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"One of ${enum}."`

@@ -30,7 +30,7 @@ func (a *accounts) ownRoutes(api *httpapi.API) {
 	}, a.deleteAccount)
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-logins", Method: http.MethodGet, Path: "/v1/auth/logins", Tag: tagAuth,
-		Summary: "List your logins", Description: "The oldest first, at most 40.",
+		Summary: "List your logins", Description: "The oldest first, at most 32.",
 	}, a.listLogins)
 	httpapi.Register(api, httpapi.Route{
 		ID: "end-login", Method: http.MethodDelete, Path: "/v1/auth/logins/{id}", Tag: tagAuth, Write: true,
