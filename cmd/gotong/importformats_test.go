@@ -1,12 +1,17 @@
 package main
 
 import (
+	"archive/zip"
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gotong.dev/gotong/client"
 )
 
 // chatLines are lines of a WhatsApp export, one a minute.
@@ -54,6 +59,48 @@ func TestImportFindsItsThread(t *testing.T) {
 	}
 	if _, settled := run(mixed, "--alias=Pak Budi=Budi"); settled.Written.Added != 0 || settled.Written.Refused != 0 {
 		t.Errorf("with --alias: %+v", settled)
+	}
+}
+
+// TestImportOfEachFormat: a second import adds nothing, and all members have a name.
+func TestImportOfEachFormat(t *testing.T) {
+	url := serving(t, "--command-rate=100000", "--command-burst=100000")
+	env := map[string]string{"GOTONG_URL": url, "GOTONG_TOKEN": account(t, url, "Wati")}
+	const dir = "../../internal/importer/testdata/formats/"
+	zipped := filepath.Join(t.TempDir(), "slack.zip")
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	if err := errors.Join(z.AddFS(os.DirFS(dir+"slack")), z.Close(), os.WriteFile(zipped, b.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	remote, err := client.New(client.Options{BaseURL: url, Token: client.StaticToken(env["GOTONG_TOKEN"])})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for scope, file := range map[string]string{
+		"slack": zipped, "discord": dir + "discord.json", "matrix": dir + "matrix.json", "mattermost": dir + "mattermost.jsonl",
+	} {
+		var first, second importReport
+		for _, report := range []*importReport{&first, &second} {
+			r := command(t, env, "import", file, "--scope="+scope, "--json")
+			if err := json.Unmarshal([]byte(r.out), report); err != nil || (r.code != 0) != (report.Survey.Unreadable > 0) {
+				t.Fatalf("%s: %+v, %v", scope, r, err)
+			}
+		}
+		steps := first.Survey.Steps
+		if first.Written.Added+first.Written.Loose < steps || first.Written.Refused > 0 || second.Thread != first.Thread ||
+			second.Written.Added > 0 || second.Written.Done != first.Written.Done || second.Known.New > first.Written.Loose {
+			t.Errorf("%s:\n%+v\n%+v", scope, first, second)
+		}
+		list, err := remote.Members(t.Context(), first.Thread, client.Page{Limit: 100})
+		if err != nil || len(list.Items) < 2 {
+			t.Fatalf("%s: %d members, %v", scope, len(list.Items), err)
+		}
+		for _, m := range list.Items {
+			if m.Name == "" {
+				t.Errorf("%s: a member without a name: %+v", scope, m)
+			}
+		}
 	}
 }
 

@@ -1,12 +1,16 @@
 package chat
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"strings"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/members"
+	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
 )
 
@@ -35,7 +39,9 @@ type (
 
 func (c *chat) memberRoutes(api *httpapi.API) {
 	const base = "/v1/chat/threads/{id}"
-	book := members.Book[MemberView]{Options: c.Options.Options, Needs: c.needs, See: c.see, Chain: chain, Webhooks: true, Show: c.show}
+	book := members.Book[MemberView]{
+		Options: c.Options.Options, Needs: c.needs, See: c.see, Chain: chain, Webhooks: true, Guests: c.guests, Show: c.show,
+	}
 	members.Routes(api, members.Kind[MemberView, AddMember, SetRole, written, written, written]{
 		Book: book, Name: thread.Name, Path: base, Tag: tagMembers, Subject: subject, Lent: true, Ops: operations,
 		Join: thread.Join{}, Leave: thread.Leave{},
@@ -96,6 +102,42 @@ func (c *chat) see(l view.Look, as members.Sight) error {
 }
 
 func chain(s gotong.State) []gotong.Stream { return thread.Chain(docOf(s), s.Stream) }
+
+// guests returns the names of imported members, which the events hold with which they came.
+// A damaged log costs names, not the list.It
+// reads the whole of no list: a name is there as long as its content.
+func (c *chat) guests(ctx context.Context, s gotong.Stream, seats []members.Seat) (map[string]string, error) {
+	var need store.Need
+	for _, seat := range seats {
+		if n := len(seat.Stretches); n > 0 && strings.HasPrefix(seat.UserID, thread.ImportedPrefix) {
+			came := seat.Stretches[n-1].From
+			need.Events = append(need.Events, store.EventRange{Stream: s, From: came - 1, To: came, Limit: 1})
+		}
+	}
+	if need.Events == nil {
+		return nil, nil
+	}
+	snap, err := c.Store.Load(ctx, need)
+	if errors.Is(err, store.ErrCorrupt) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]string{}
+	for _, rows := range snap.Events {
+		for i := range rows {
+			e, err := c.Codec.Event(&rows[i])
+			if err != nil {
+				return nil, err
+			}
+			added, _ := e.Data.(thread.Added)
+			by, _ := e.Content.(thread.SentBy)
+			names[added.UserID] = by.SentBy
+		}
+	}
+	return names, nil
+}
 
 func (c *chat) show(l view.Look, seat members.Seat) *MemberView {
 	v := &MemberView{

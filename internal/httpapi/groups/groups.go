@@ -182,7 +182,9 @@ func (g *groups) detail(ctx context.Context, stream gotong.Stream) (Detail, erro
 		d.Policy = &g.Policy
 	}
 	if see(roll.Look, members.Listing) == nil {
-		d.Members = g.Shown(ctx, roll, seats[:min(len(seats), detailMembers)])
+		if d.Members, err = g.Shown(ctx, roll, seats[:min(len(seats), detailMembers)]); err != nil {
+			return Detail{}, err
+		}
 	}
 	if mayManage(roll.Look) == nil {
 		in := pageIn{In: httpapi.In{ID: stream.ID()}, Page: httpapi.Page{Limit: detailMembers}}

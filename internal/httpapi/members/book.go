@@ -1,6 +1,7 @@
 package members
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -38,6 +39,9 @@ type Book[V any] struct {
 
 	// Webhooks is set where webhooks can be members of the stream itself.
 	Webhooks bool
+
+	// Guests returns the names of users who have no account; nil where there are none.
+	Guests func(ctx context.Context, s gotong.Stream, seats []Seat) (map[string]string, error)
 
 	Show func(l view.Look, seat Seat) *V // nil for a user who is not shown
 }
@@ -259,7 +263,11 @@ func (d *Done[V]) written(roll Roll, seat Seat, err error) (httpapi.Written[V], 
 	if err != nil {
 		return httpapi.Written[V]{}, err
 	}
-	if views := d.book.Shown(d.ctx, roll, []Seat{seat}); len(views) > 0 {
+	views, err := d.book.Shown(d.ctx, roll, []Seat{seat})
+	if err != nil {
+		return httpapi.Written[V]{}, err
+	}
+	if len(views) > 0 {
 		return httpapi.Written[V]{View: &views[0]}, nil
 	}
 	return httpapi.Bare[V](d.Receipt), nil
@@ -267,22 +275,29 @@ func (d *Done[V]) written(roll Roll, seat Seat, err error) (httpapi.Written[V], 
 
 // Shown returns the views of seats, with the names of the users; not of one who was never
 // a member, because a ban would reveal who has an id.
-func (b Book[V]) Shown(ctx context.Context, roll Roll, seats []Seat) []V {
+func (b Book[V]) Shown(ctx context.Context, roll Roll, seats []Seat) ([]V, error) {
 	ids := make([]string, len(seats))
 	for i := range seats {
 		ids[i] = seats[i].UserID
 	}
 	names, users := b.Names(ctx, ids), b.Users(ctx, ids)
+	var guests map[string]string
+	if b.Guests != nil {
+		var err error
+		if guests, err = b.Guests(ctx, roll.Stream, seats); err != nil {
+			return nil, err
+		}
+	}
 	views := make([]V, 0, len(seats))
 	for _, seat := range seats {
 		if seat.JoinedAt != 0 {
-			seat.Name, seat.Username = names[seat.UserID], users[seat.UserID]
+			seat.Name, seat.Username = cmp.Or(names[seat.UserID], guests[seat.UserID]), users[seat.UserID]
 		}
 		if view := b.Show(roll.Look, seat); view != nil {
 			views = append(views, *view)
 		}
 	}
-	return views
+	return views, nil
 }
 
 type listIn struct {
@@ -332,8 +347,8 @@ func (r *routes[V, A, S, L, R, B]) list(ctx context.Context, in *listIn) (*listL
 		out.Next = httpapi.Next{HasMore: true, NextCursor: httpapi.ByID.Cursor(ctx, found[in.Limit-1].UserID)}
 	}
 	out.AsOf, out.HomeAsOf, out.Lender = httpapi.AsOf(ctx, first.Head.Seq), first.HomeAsOf(ctx), first.LenderAsOf(ctx)
-	out.Body = r.Shown(ctx, first, found)
-	return out, nil
+	out.Body, err = r.Shown(ctx, first, found)
+	return out, err
 }
 
 func (r *routes[V, A, S, L, R, B]) listOwn(ctx context.Context, in *listIn) (*listOut[V], error) {
