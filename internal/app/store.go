@@ -176,7 +176,8 @@ func openAs(
 		r.notes = s.Notes()
 		return s, r, nil
 	default:
-		return nil, r, fmt.Errorf("store: there is no adapter for %q; use sqlite:PATH, postgres://…, surreal://… or memory: for a trial", u.Scheme)
+		return nil, r, fmt.Errorf("store: there is no adapter for %q; use sqlite:PATH, postgres://…, surreal://… or memory: for a trial",
+			u.Scheme)
 	}
 }
 

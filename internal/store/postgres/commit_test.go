@@ -21,6 +21,7 @@ func TestCommits(t *testing.T) {
 	t.Run("two round trips", func(t *testing.T) { twoRoundTrips(t, server.Schema()) })
 	t.Run("one order of locks", func(t *testing.T) { oneOrder(t, server.Schema()) })
 	t.Run("synchronous_commit", func(t *testing.T) { synced(t, server.Schema()) })
+	t.Run("tail", func(t *testing.T) { tailSkipsNothing(t, server.Schema()) })
 	t.Run("leftover streams", func(t *testing.T) { leftover(t, server.Schema()) })
 }
 

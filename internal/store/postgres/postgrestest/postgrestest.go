@@ -171,10 +171,7 @@ func (s *Server) copyTemplate() {
 		}
 		template.dir = dir
 	}
-	out, err := command(s.tb, s.dir, "cp", "-a", filepath.Join(template.dir, "data"), s.data()).CombinedOutput()
-	if err != nil {
-		s.tb.Fatalf("cp: %v\n%s", err, out)
-	}
+	s.run("cp", "-a", filepath.Join(template.dir, "data"), s.data())
 }
 
 func freePort(tb testing.TB) string {
@@ -273,6 +270,36 @@ func (s *Server) make(kind string) string {
 		s.tb.Fatal(err)
 	}
 	return name
+}
+
+// Successor starts another server with the data of this one, which must not run, as a
+// standby does that is promoted: on a new timeline.
+func (s *Server) Successor() *Server {
+	s.tb.Helper()
+	n := &Server{tb: s.tb, Port: freePort(s.tb), args: s.args, dir: folder(s.tb)}
+	s.tb.Cleanup(func() { _ = os.RemoveAll(n.dir) })
+	s.run("cp", "-a", s.data(), n.data())
+	s.run("touch", filepath.Join(n.data(), "standby.signal"))
+	n.Restart()
+	s.tb.Cleanup(n.Kill)
+	c, err := n.connect()
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	defer func() { _ = c.Close(context.Background()) }()
+	promoted := false
+	if err := c.QueryRow(context.Background(), "SELECT pg_promote()").Scan(&promoted); err != nil || !promoted {
+		s.tb.Fatalf("promoted: %v, %v", promoted, err)
+	}
+	return n
+}
+
+// run runs a program as the server's user.
+func (s *Server) run(name string, args ...string) {
+	s.tb.Helper()
+	if out, err := command(s.tb, s.dir, name, args...).CombinedOutput(); err != nil {
+		s.tb.Fatalf("%s: %v\n%s", name, err, out)
+	}
 }
 
 // Kill ends the server at once, as a crash would: nothing is written back.
