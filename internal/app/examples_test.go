@@ -21,8 +21,8 @@ import (
 	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/config"
-	"gotong.dev/gotong/internal/mail/mailtest"
 	"gotong.dev/gotong/internal/edgepod"
+	"gotong.dev/gotong/internal/mail/mailtest"
 )
 
 var update = flag.Bool("update", false, "write api/examples.json and api/openapi.json anew")
