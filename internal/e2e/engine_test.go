@@ -12,14 +12,16 @@ import (
 	"gotong.dev/gotong/internal/bus/redistest"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/postgres"
+	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 	"gotong.dev/gotong/internal/store/sqlite"
 	surrealstore "gotong.dev/gotong/internal/store/surreal"
 	"gotong.dev/gotong/internal/surreal"
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
-// engineEnv names the engine of SurrealDB, 3 or 2, on which the servers of
-// these tests keep their log, with a Redis for them. Without it they are on
+// engineEnv names where the servers of these tests keep their log: the engine of
+// SurrealDB, 3 or 2, with a Redis for them, or "postgres". Without it they are on
 // SQLite. Tests of the file itself (a full disk, a second server) stay there.
 const engineEnv = "GOTONG_E2E_ENGINE"
 
@@ -44,7 +46,11 @@ func backendOf(tb testing.TB, dir string) backend {
 	defer backends.Unlock()
 	b, ok := backends.of[dir]
 	if !ok {
-		b = backend{surrealtest.URL(tb, surrealtest.Engine(engine)), "redis://" + redistest.Start(tb).Addr}
+		if engine == "postgres" {
+			b = backend{store: postgrestest.Start(tb).Fresh()}
+		} else {
+			b = backend{surrealtest.URL(tb, surrealtest.Engine(engine)), "redis://" + redistest.Start(tb).Addr}
+		}
 		backends.of[dir] = b
 		tb.Cleanup(func() {
 			backends.Lock()
@@ -69,21 +75,24 @@ func (b backend) env() []string {
 	if b.store == "" {
 		return nil
 	}
-	return []string{storeEnv + "=" + b.store, redisEnv + "=" + b.redis}
+	return []string{storeEnv + "=" + b.store, redisEnv + "=" + b.redis} // without Redis, empty
 }
 
 // openStore opens what a server has left, or a tool.
 func openStore(tb testing.TB, address string) (s store.Whole) {
 	tb.Helper()
 	collections := append(store.Collections(app.Kinds()), reader.Collections(app.Readers())...)
-	path, isFile := strings.CutPrefix(address, "sqlite:")
+	ctx := context.Background()
 	var err error
-	if isFile {
-		s, err = sqlite.Open(context.Background(), path, sqlite.Options{Collections: collections})
-	} else {
+	switch path, isFile := strings.CutPrefix(address, "sqlite:"); {
+	case isFile:
+		s, err = sqlite.Open(ctx, path, sqlite.Options{Collections: collections})
+	case strings.HasPrefix(address, "postgres:"):
+		s, err = postgres.Open(ctx, address, postgres.Options{Collections: collections})
+	default:
 		var cfg surreal.Config
 		if cfg, err = surreal.Parse(address); err == nil {
-			s, err = surrealstore.Open(context.Background(), cfg, surrealstore.Options{Collections: collections})
+			s, err = surrealstore.Open(ctx, cfg, surrealstore.Options{Collections: collections})
 		}
 	}
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/config"
+	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
@@ -38,6 +39,7 @@ func TestMain(m *testing.M) {
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		surrealtest.Stop()
+		postgrestest.Stop()
 		os.Exit(code)
 	}))
 }

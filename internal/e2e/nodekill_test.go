@@ -68,7 +68,7 @@ func TestReadersAndJobsOfAKilledNode(t *testing.T) {
 	open(6, c.nodes[1:])
 	closed(affairs)
 
-	s := openStore(t, c.db.URL(c.log.Namespace, c.log.Database))
+	s := openStore(t, c.db.store)
 	defer func() { _ = s.Close() }()
 	settled(ctx, t, s)
 	for _, m := range c.nodes[1:] {

@@ -14,9 +14,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/client"
-	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/store"
-	surrealstore "gotong.dev/gotong/internal/store/surreal"
 )
 
 // soakEnv is how long the long run lasts; without it there is none.
@@ -36,16 +34,37 @@ func TestSeveralNodes(t *testing.T) {
 	if testing.Short() {
 		s.trouble, s.away, s.threads, s.followers, s.removals = 8*time.Second, 6*time.Second, 3, 6, 6
 	}
-	runTown(t, s, 20261123)
+	runTown(t, startCluster(t, s.nodes), s, 20261123)
+}
+
+// TestSeveralNodesOnPostgres is the same with a PostgreSQL and nothing else.
+func TestSeveralNodesOnPostgres(t *testing.T) {
+	t.Parallel() // it mostly waits
+	s := scale{nodes: 2, threads: 6, followers: 24, removals: 16, trouble: 30 * time.Second}
+	if testing.Short() {
+		s.trouble, s.threads, s.followers, s.removals = 8*time.Second, 3, 6, 6
+	}
+	runTown(t, startOnPostgres(t, s.nodes), s, 20261130)
 }
 
 // TestSoak is the same, larger and longer: GOTONG_SOAK=10m.
 func TestSoak(t *testing.T) {
-	d, err := time.ParseDuration(os.Getenv(soakEnv))
-	if err != nil {
+	d := soaking(t)
+	if d == 0 {
 		t.Skipf("runs by make soak, with %s=10m or so", soakEnv)
 	}
-	runTown(t, scale{nodes: 3, threads: 50, followers: 300, removals: 120, trouble: d, away: time.Minute}, rand.Uint64())
+	s := scale{nodes: 3, threads: 50, followers: 300, removals: 120, trouble: d, away: time.Minute}
+	runTown(t, startCluster(t, s.nodes), s, rand.Uint64())
+}
+
+// soaking returns how long the long run lasts; 0 without one.
+func soaking(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv(soakEnv)
+	if text == "" {
+		return 0
+	}
+	return must(time.ParseDuration(text))(t)
 }
 
 // town is what happens on a cluster.
@@ -62,15 +81,26 @@ type town struct {
 	broken  atomic.Int64
 }
 
-func runTown(t *testing.T, sc scale, seed uint64) {
+func runTown(t *testing.T, c *cluster, sc scale, seed uint64) {
 	t.Helper()
-	t.Logf("seed %d", seed)
-	w := &town{
-		cluster: startCluster(t, sc.nodes), scale: sc, seed: seed,
-	}
-	w.settle()
+	w := &town{cluster: c, scale: sc, seed: seed}
 	ctx, cancel := context.WithTimeout(t.Context(), sc.trouble+sc.away+patience)
 	defer cancel()
+	w.run(ctx, func() {
+		if w.redis != nil {
+			w.withoutRedis(ctx)
+		}
+		w.withTrouble(ctx)
+	})
+}
+
+// run has everybody write and follow while things happen, and checks what was
+// promised.
+func (w *town) run(ctx context.Context, happens func()) {
+	t := w.t
+	t.Helper()
+	t.Logf("seed %d", w.seed)
+	w.settle()
 	var watching, writing sync.WaitGroup
 	for i, f := range w.watch {
 		watching.Go(func() {
@@ -84,8 +114,7 @@ func runTown(t *testing.T, sc scale, seed uint64) {
 	}
 	loading, quiet := context.WithCancel(ctx)
 	w.write(loading, &writing)
-	w.withoutRedis(ctx)
-	w.withTrouble(ctx)
+	happens()
 	w.recovered(ctx)
 	quiet()
 	writing.Wait()
@@ -278,10 +307,7 @@ func (w *town) sayLastWords(ctx context.Context) {
 // was told.
 func (w *town) check() {
 	t := w.t
-	db, err := surrealstore.Open(context.Background(), w.log, surrealstore.Options{Collections: store.Collections(app.Kinds())})
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := openStore(t, w.db.store)
 	defer func() {
 		if err := db.Close(); err != nil {
 			t.Error(err)

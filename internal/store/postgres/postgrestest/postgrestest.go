@@ -44,8 +44,8 @@ type Server struct {
 	fresh int
 }
 
-// superuser is the name of the role that owns the server.
-const superuser = "gotong"
+// User is the name of the role that owns the server.
+const User = "gotong"
 
 // template is the data directory that initdb makes once; every server gets a copy.
 var template struct {
@@ -74,6 +74,15 @@ func Stop() {
 // must call [Main] or [Stop] at its end.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
+	s := newServer(tb, args)
+	s.copyTemplate()
+	s.Restart()
+	return s
+}
+
+// newServer returns a server without data that does not run.
+func newServer(tb testing.TB, args []string) *Server {
+	tb.Helper()
 	if program("postgres") == "" || program("initdb") == "" {
 		if os.Getenv("CI") == "true" {
 			tb.Fatal("PostgreSQL is not installed, and CI must test with it")
@@ -82,8 +91,6 @@ func Start(tb testing.TB, args ...string) *Server {
 	}
 	s := &Server{tb: tb, Port: freePort(tb), args: args, dir: folder(tb)}
 	tb.Cleanup(func() { _ = os.RemoveAll(s.dir) })
-	s.copyTemplate()
-	s.Restart()
 	tb.Cleanup(s.Kill)
 	return s
 }
@@ -163,7 +170,7 @@ func (s *Server) copyTemplate() {
 	defer template.Unlock()
 	if template.dir == "" {
 		dir := folder(s.tb)
-		out, err := command(s.tb, dir, program("initdb"), "-D", filepath.Join(dir, "data"), "-A", "trust", "-U", superuser,
+		out, err := command(s.tb, dir, program("initdb"), "-D", filepath.Join(dir, "data"), "-A", "trust", "-U", User,
 			"--no-instructions", "--no-sync", "-E", "UTF8", "--locale=C").CombinedOutput()
 		if err != nil {
 			_ = os.RemoveAll(dir)
@@ -237,7 +244,7 @@ func (s *Server) connect() (*pgx.Conn, error) {
 
 // URL returns the address of a database, as the server's owner.
 func (s *Server) URL(database string) string {
-	return "postgres://" + superuser + "@127.0.0.1:" + s.Port + "/" + database + "?sslmode=disable"
+	return "postgres://" + User + "@127.0.0.1:" + s.Port + "/" + database + "?sslmode=disable"
 }
 
 // Fresh makes an empty database and returns its address.
@@ -304,6 +311,9 @@ func (s *Server) run(name string, args ...string) {
 
 // Kill ends the server at once, as a crash would: nothing is written back.
 func (s *Server) Kill() {
+	if s.cmd == nil {
+		return
+	}
 	_ = s.cmd.Process.Signal(syscall.SIGCONT)
 	_ = s.cmd.Process.Signal(syscall.SIGQUIT) // ends its other processes too, which SIGKILL leaves behind
 	select {

@@ -43,3 +43,20 @@ func TestServerKeepsWhatWasCommitted(t *testing.T) {
 		t.Errorf("the other server has %d databases of this one", n)
 	}
 }
+
+// TestStandbyTakesOver: what a primary has acknowledged is on its standby, and the two
+// change places.
+func TestStandbyTakesOver(t *testing.T) {
+	a, b := Pair(t)
+	a.do("CREATE TABLE kept (n int)")
+	for n, s := range []*Server{a, b} {
+		other := []*Server{b, a}[n]
+		s.do("INSERT INTO kept VALUES (1)")
+		s.Kill()
+		other.Promote()
+		if n == 0 {
+			s.Follow(other)
+		}
+	}
+	a.until("SELECT count(*) = 2 FROM kept")
+}
