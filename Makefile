@@ -126,9 +126,9 @@ sdk-test: install ## check, measure and test the client for browsers and Node
 	@tail -n 1 $(BIN)/conformance-js.out
 
 .PHONY: engines
-engines: install ## the tests of who may read what, end to end, on SurrealDB 3 and 2 with Redis
-	@for engine in 3 2; do \
-		echo "SurrealDB $$engine"; \
+engines: install ## the tests of who may read what, end to end, on SurrealDB 3 and 2 with Redis, and on PostgreSQL
+	@for engine in 3 2 postgres; do \
+		echo "engine $$engine"; \
 		GOTONG_E2E_ENGINE=$$engine $(GO) test -short -count 1 -timeout 30m -run '^(TestRemoval|TestRemovalWaits|TestGone|TestSnapshotLaw|TestRoleWalk|TestVotesAreHidden)$$' ./internal/e2e; \
 	done
 
@@ -213,7 +213,7 @@ candidate: install ## what every release candidate must pass; VERSION names the 
 
 .PHONY: soak
 soak: install ## three nodes under troubles, for SOAK (10m); 50,000 events to webhooks of a server that is killed 20 times; 20 restores
-	GOTONG_SOAK=$(SOAK) $(GO) test ./internal/e2e -run 'TestSoak$$|TestWebhooksLoseNothing$$' -v -count 1 -timeout 60m
+	GOTONG_SOAK=$(SOAK) $(GO) test ./internal/e2e -run 'TestSoak$$|TestFailover$$|TestWebhooksLoseNothing$$' -v -count 1 -timeout 60m
 	$(GO) test ./cmd/gotong -run 'TestBackupUnderLoad$$' -restores 20 -v -count 1 -timeout 20m
 
 .PHONY: cover
