@@ -99,6 +99,14 @@ type SentNothing struct {
 // Out is an answer that is only a body.
 type Out[T any] struct{ Body T }
 
+// NextPage implements [Paged], if the body does.
+func (o *Out[T]) NextPage() (parameter, value string) {
+	if paged, ok := any(o.Body).(Paged); ok {
+		return paged.NextPage()
+	}
+	return "", ""
+}
+
 // Reply is the answer with this body, unless there is an error.
 func Reply[T any](body T, err error) (*Out[T], error) { return &Out[T]{Body: body}, err }
 

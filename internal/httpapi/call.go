@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 
 	"gotong.dev/gotong"
@@ -54,6 +55,7 @@ type Call struct {
 	kept          bool     // the caller of Pending frees it
 	crowded       bool     // there was no place
 	header        http.Header
+	url           *url.URL
 	guard         *guard
 	code          gotong.Code // of the problem in the answer
 }

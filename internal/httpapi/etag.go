@@ -60,8 +60,8 @@ func Matches(header, tag string) bool {
 
 // Revision returns the revision of an If-Match header (RFC 9110, 13.1.1). A tag
 // may continue after a dot, which is ignored because it does not concern what
-// is changed. Other forms cannot be compared: "*", lists and weak tags are
-// rejected.
+// is changed. Other forms cannot be compared: lists and weak tags are rejected.
+// Callers treat [AnyRevision] before.
 func Revision(header string) (uint64, error) {
 	tag, quoted := strings.CutPrefix(header, `"`)
 	tag, closed := strings.CutSuffix(tag, `"`)
@@ -72,6 +72,9 @@ func Revision(header string) (uint64, error) {
 	}
 	return n, nil
 }
+
+// AnyRevision is the If-Match header that every existing revision matches.
+const AnyRevision = "*"
 
 // Stale turns a conflict of revisions into the error for a stale If-Match.
 func Stale(err error) error {

@@ -16,7 +16,7 @@ const (
 	idForm       = "^[A-Za-z0-9._:-]{1,128}$"
 	eventForm    = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 	positionForm = "^[a-z0-9]{4,32}:(0|[1-9][0-9]{0,18})$"
-	tagForm      = `^"(0|[1-9][0-9]*)(\\.[^"]*)?"$`
+	tagForm      = `^\*$|^"(0|[1-9][0-9]*)(\\.[^"]*)?"$`
 )
 
 // forms are the forms of parameters, by name.

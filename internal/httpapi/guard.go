@@ -27,10 +27,17 @@ type guard struct {
 	login  *Limiter
 }
 
+// deprecated is since when routes with a successor are deprecated: 2026-11-30 (RFC 9745).
+const deprecated = "@1795996800"
+
 // before is huma's middleware of every operation.
 func (g *guard) before(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	route, call := routeOf(ctx), CallOf(ctx.Context())
+	if route.Successor != "" {
+		w.Header().Set("Deprecation", deprecated)
+		w.Header().Add("Link", "<"+strings.Replace(route.Successor, "{id}", r.PathValue("id"), 1)+`>; rel="successor-version"`)
+	}
 	err := g.admit(r, route, call)
 	if err == nil {
 		err = strictParams(ctx)

@@ -16,6 +16,36 @@ type Next struct {
 	NextCursor string `header:"X-Next-Cursor"`
 }
 
+// NextPage implements [Paged].
+func (n Next) NextPage() (parameter, value string) { return "cursor", n.NextCursor }
+
+// Paged is an answer, or the body of one, that may have a next page: NextPage returns the
+// query parameter with which to ask for it. The value is empty if there is none.
+type Paged interface {
+	NextPage() (parameter, value string)
+}
+
+// positions are the parameters that say where a page begins.
+var positions = [...]string{"cursor", "after_seq", "before_seq", "since_created_at_ms", "since_message_id"}
+
+// linkNext sets the header Link (RFC 8288) of an answer with a next page.
+func (c *Call) linkNext(out any) {
+	paged, ok := out.(Paged)
+	if !ok || c.url == nil {
+		return
+	}
+	parameter, value := paged.NextPage()
+	if value == "" {
+		return
+	}
+	query := c.url.Query()
+	for _, name := range positions {
+		query.Del(name)
+	}
+	query.Set(parameter, value)
+	c.header.Add("Link", "<"+c.url.EscapedPath()+"?"+query.Encode()+`>; rel="next"`)
+}
+
 // Listed is a page of a list.
 type Listed[T any] struct {
 	Next

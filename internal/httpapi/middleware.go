@@ -58,6 +58,7 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	call := &Call{
 		Principal: anonymous, TraceID: traceID(ctx),
 		CorrelationID: e.correlation(r), Address: addressKey(e.proxies.client(r)), Agent: r.UserAgent(), epoch: e.epoch, header: w.Header(),
+		url: r.URL,
 	}
 	r = r.WithContext(context.WithValue(ctx, callKey{}, call))
 	tap := &writer{ResponseWriter: w}

@@ -56,7 +56,7 @@ const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Range, Traceparent, " +
 		"Tracestate, Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset, X-Correlation-Id, X-Request-Id"
-	corsExposed = "Content-Disposition, ETag, Idempotency-Key, Idempotency-Replayed, Location, Retry-After, " +
+	corsExposed = "Content-Disposition, Deprecation, ETag, Idempotency-Key, Idempotency-Replayed, Link, Location, Retry-After, " +
 		"Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Expires, Upload-Length, Upload-Offset, " +
 		"X-As-Of, X-As-Of-Home, X-As-Of-Lender, X-Correlation-Id, X-Cursor, X-Has-More, X-Next-Cursor, X-Next-Seq"
 )

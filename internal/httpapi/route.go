@@ -37,6 +37,7 @@ type Route struct {
 	Counts      bool   // with Strict: the handler calls [Count] after it has read the proof of a login
 	Write       bool   // changes something and accepts an Idempotency-Key
 	Sends       string // the media type of a body that is not JSON; a form has the part file
+	Successor   string // the path of the route that replaces it; set: it is deprecated
 	Gives       string // the media type of an answer that is not JSON
 }
 
@@ -51,6 +52,7 @@ func Register[I, O any](a *API, route Route, handler func(context.Context, *I) (
 		RejectUnknownQueryParameters: true,
 		Metadata:                     map[string]any{apiKey: a, routeKey: route},
 	}
+	op.Deprecated = route.Successor != ""
 	if op.DefaultStatus == 0 {
 		op.DefaultStatus = http.StatusOK
 	}
@@ -65,6 +67,7 @@ func Register[I, O any](a *API, route Route, handler func(context.Context, *I) (
 			if err != nil {
 				return nil, a.guard.public(ctx, err)
 			}
+			CallOf(ctx).linkNext(out)
 			return out, nil
 		})
 }
@@ -137,6 +140,12 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 		if status == "304" {
 			response.Headers["ETag"] = &huma.Header{Schema: text}
 			continue
+		}
+		if response.Headers["X-Has-More"] != nil {
+			response.Headers["Link"] = &huma.Header{Schema: text, Description: "The next page, if there is one, as rel=next (RFC 8288)."}
+		}
+		if op.Deprecated {
+			response.Headers["Deprecation"] = &huma.Header{Schema: text, Description: "Since when the route is deprecated (RFC 9745)."}
 		}
 		if d.route.Write {
 			response.Headers["Idempotency-Key"] = &huma.Header{Schema: text}

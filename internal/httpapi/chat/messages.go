@@ -28,7 +28,7 @@ func (c *chat) messageRoutes(api *httpapi.API) {
 	}, c.getMessage)
 	httpapi.Register(api, httpapi.Route{
 		ID: "poll-messages", Method: http.MethodGet, Path: base + "/poll", Tag: tagMessages,
-		Summary: "Read messages (for earlier clients)", Description: about + " It never waits; use /v1/realtime/poll to wait.",
+		Summary: "Read messages (for earlier clients)", Successor: base, Description: about + " It never waits; use /v1/realtime/poll to wait.",
 	}, c.listMessages)
 }
 
@@ -85,6 +85,16 @@ type messagesOut struct {
 	HasMore bool   `header:"X-Has-More"`
 	NextSeq string `header:"X-Next-Seq" doc:"The position for the next page, as after_seq or before_seq."`
 	Body    []MessageView
+
+	next string // the parameter that takes NextSeq
+}
+
+// NextPage implements [httpapi.Paged].
+func (o *messagesOut) NextPage() (parameter, value string) {
+	if !o.HasMore {
+		return "", ""
+	}
+	return o.next, o.NextSeq
 }
 
 func (c *chat) listMessages(ctx context.Context, in *listMessagesIn) (*messagesOut, error) {
@@ -122,7 +132,10 @@ const (
 // collect reads events until it has enough messages. If a thread has few messages
 // among many other events, it stops earlier and returns where to continue.
 func (c *chat) collect(ctx context.Context, q view.Query, limit int) (*messagesOut, error) {
-	out := &messagesOut{}
+	out := &messagesOut{next: "after_seq"}
+	if q.Descending {
+		out.next = "before_seq"
+	}
 	var found []view.Event
 	var first view.Page
 	for range maxReads {

@@ -117,7 +117,7 @@ func (c *chat) listReplies(ctx context.Context, in *listRepliesIn) (*messagesOut
 	if err != nil {
 		return nil, err
 	}
-	out := &messagesOut{AsOf: httpapi.AsOf(ctx, page.Head.Seq), HasMore: len(seqs) > in.Limit}
+	out := &messagesOut{AsOf: httpapi.AsOf(ctx, page.Head.Seq), HasMore: len(seqs) > in.Limit, next: "after_seq"}
 	seqs = seqs[:min(len(seqs), in.Limit)]
 	next := page.Head.Seq
 	if out.HasMore {

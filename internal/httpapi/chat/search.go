@@ -44,6 +44,9 @@ type Found struct {
 	AsOf       []search.Position `json:"as_of" doc:"How far the index had read the partitions of the threads that were searched."`
 }
 
+// NextPage implements [httpapi.Paged].
+func (f Found) NextPage() (parameter, value string) { return "cursor", f.NextCursor }
+
 // FoundMessage is a message that fits, as it reads now.
 type FoundMessage struct {
 	ThreadID  string         `json:"thread_id"`

@@ -87,6 +87,10 @@ func (c *chat) edit(ctx context.Context, in *editIn) (*httpapi.Answered[MessageV
 	switch revision := in.JSON.Value.Revision; {
 	case in.IfMatch != "" && revision != nil:
 		return nil, gotong.Invalid("revision", "must be given once, in the body or as If-Match")
+	case in.IfMatch == httpapi.AnyRevision:
+		var now MessageView
+		now, _, err = c.find(ctx, in.stream, in.message)
+		data.Revision = now.Revision
 	case in.IfMatch != "":
 		data.Revision, err = httpapi.Revision(in.IfMatch)
 	case revision != nil:
@@ -125,7 +129,7 @@ type deleteIn struct {
 
 func (c *chat) delete(ctx context.Context, in *deleteIn) (*httpapi.Answered[MessageView], error) {
 	data := thread.Delete{MessageID: in.message}
-	if in.IfMatch != "" {
+	if in.IfMatch != "" && in.IfMatch != httpapi.AnyRevision {
 		revision, err := httpapi.Revision(in.IfMatch)
 		if err != nil {
 			return nil, err

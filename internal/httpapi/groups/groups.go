@@ -209,6 +209,9 @@ type List struct {
 	Cursor string    `json:"cursor,omitempty" doc:"The cursor of the next page; absent on the last page."`
 }
 
+// NextPage implements [httpapi.Paged].
+func (l List) NextPage() (parameter, value string) { return "cursor", l.Cursor }
+
 func (g *groups) list(ctx context.Context, in *listIn) (*httpapi.Out[List], error) {
 	return g.page(ctx, group.Directory, group.DirectoryOwner, in)
 }

@@ -88,6 +88,9 @@ type MyInvitations struct {
 	Cursor string         `json:"cursor,omitempty" doc:"The cursor of the next page; absent on the last page."`
 }
 
+// NextPage implements [httpapi.Paged].
+func (l MyInvitations) NextPage() (parameter, value string) { return "cursor", l.Cursor }
+
 type (
 	inRequest struct {
 		httpapi.In

@@ -96,6 +96,9 @@ type Notifications struct {
 	NextCursor string         `json:"next_cursor,omitempty"`
 }
 
+// NextPage implements [httpapi.Paged].
+func (n Notifications) NextPage() (parameter, value string) { return "cursor", n.NextCursor }
+
 type listIn struct {
 	Limit       int    `query:"limit" minimum:"1" maximum:"100" default:"50" doc:"The maximum number of items."`
 	Cursor      string `query:"cursor" doc:"next_cursor of the previous page."`

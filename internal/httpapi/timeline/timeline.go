@@ -66,6 +66,14 @@ type Out[E any] struct {
 	Body    []E
 }
 
+// NextPage implements [httpapi.Paged].
+func (o *Out[E]) NextPage() (parameter, value string) {
+	if !o.HasMore {
+		return "", ""
+	}
+	return "after_seq", o.NextSeq
+}
+
 // Source is where the events are read.
 type Source struct {
 	Views *view.Views
