@@ -47,7 +47,8 @@ type Options struct {
 	Build  Build
 	Log    *slog.Logger
 
-	Clock clock.Clock // nil: the machine's
+	// Clock is for tests, and not compared with a database's; nil: the machine's, which is.
+	Clock clock.Clock
 
 	// HashProgram is the program that hashes passwords in processes of its own, as
 	// [auth.Options] describes; empty: they are hashed in this process.
@@ -74,8 +75,9 @@ type App struct {
 	log    *slog.Logger
 	report report
 
-	clock clock.Clock
-	ahead ahead
+	clock    clock.Clock
+	compared func() gotong.Instant // with a database's clock; nil: none is
+	ahead    ahead
 
 	hashProgram string
 	hookWaits   HookWaits
@@ -131,6 +133,9 @@ func New(ctx context.Context, opts Options) (*App, error) {
 		a.clock = clock.System()
 	}
 	a.ahead = ahead{log: a.log, clock: a.clock}
+	if opts.Clock == nil {
+		a.compared = a.now
+	}
 	a.base, a.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := a.build(ctx, opts); err != nil {
 		return nil, errors.Join(err, a.close(ctx))
@@ -172,7 +177,7 @@ func (a *App) build(ctx context.Context, opts Options) error {
 	}
 	rules := rulesOf(a.kinds)
 	a.codec = store.NewCodec(rules)
-	opened, found, err := openStore(ctx, &a.cfg, rules, a.now, a.committing)
+	opened, found, err := openStore(ctx, &a.cfg, rules, a.now, a.compared, a.committing)
 	if err != nil {
 		return err
 	}

@@ -26,12 +26,12 @@ import (
 type report struct{ created, notes []string }
 
 // openStore opens the store of the configuration for a server. It rejects an
-// unfinished copy.
+// unfinished copy. The clock of a database must agree with compared; nil: with none.
 func openStore(
-	ctx context.Context, cfg *config.Config, kinds []gotong.Kind, now func() gotong.Instant, observe func(int) func(),
+	ctx context.Context, cfg *config.Config, kinds []gotong.Kind, now, compared func() gotong.Instant, observe func(int) func(),
 ) (store.Whole, report, error) {
 	s, r, err := openAs(ctx, cfg.StoreURL(), kinds, now, surreal.Options{
-		Clock: now, Observe: observe, UnsafeEngine: cfg.UnsafeEngine, AllowUntested: cfg.AllowUntested,
+		Clock: compared, Observe: observe, UnsafeEngine: cfg.UnsafeEngine, AllowUntested: cfg.AllowUntested,
 	}, false)
 	if err != nil {
 		return nil, report{}, err
