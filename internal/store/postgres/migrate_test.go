@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"flag"
 	"os"
 	"strings"
 	"testing"
@@ -12,7 +13,14 @@ import (
 	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 )
 
-func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
+// TestMain keeps the model's runs few unless told otherwise: each makes a schema.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		_ = checks.Value.Set("10") // a number
+	}
+	os.Exit(postgrestest.Main(m))
+}
 
 func connected(t *testing.T, url string) *pgx.Conn {
 	t.Helper()

@@ -9,6 +9,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/netfault"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/modeltest"
 	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 	"gotong.dev/gotong/internal/store/storetest"
 )
@@ -36,6 +37,18 @@ func TestStore(t *testing.T) {
 					number(seq), string(s))
 				return err
 			},
+		}
+	})
+}
+
+// TestModel: this store and the reference cannot be told apart.
+func TestModel(t *testing.T) {
+	server := postgrestest.Start(t)
+	modeltest.Run(t, func(t *testing.T) func(storetest.Options) (store.Whole, error) {
+		t.Helper()
+		address := server.Schema()
+		return func(o storetest.Options) (store.Whole, error) {
+			return Open(t.Context(), address, Options{Collections: o.Collections, Now: o.Now})
 		}
 	})
 }
