@@ -4,29 +4,38 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"pgregory.net/rapid"
-
+	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/memory"
+	"gotong.dev/gotong/internal/store/sqlite"
 )
 
 // community is a small model of what four users with two devices each are shown of
 // three threads: one with members of its own, one that borrows those of a group, and
 // one of two users. It knows what was done, in order, and nothing of stores. Each device
-// sends its requests to one of two nodes. A node may lose what it keeps in memory. Other
-// tests can compare more with the same history, an inbox for example.
+// sends its requests to one of two nodes. A node may lose what it keeps in memory; a
+// device may be cut off for a while, and then reads the marks anew.
 type community struct {
-	*rapid.T
+	*testing.T
+	rand    *rand.Rand
+	log     []string
 	w       *world
 	first   *httpapi.Server // serves groups, too
 	nodes   [2]*httpapi.Server
 	users   [4]*person
 	devices [4][2]map[string]placed // what each device knows of the marks, by thread
+	cut     [4][2]bool
+	blocks  [4][4]bool // by blocker
 	turn    int
 	reports int // how many signals the devices have received
 	rooms   []*room
@@ -63,24 +72,47 @@ func (p placed) later(than placed) bool {
 
 type counted struct{ Unread, Mentions int }
 
+// histories is how many histories each store goes through, and steps how long each is.
+// Their seeds are fixed.
+const histories, steps = 4, 40
+
 // TestUnreadAgreesWithAModel compares all counts and marks after every step, on both
 // nodes, and what each device makes of the signals and answers that it received.
 func TestUnreadAgreesWithAModel(t *testing.T) {
-	w := newWorld(t)
-	trial, first := 0, w.server
-	rapid.Check(t, func(rt *rapid.T) {
-		c := &community{T: rt, w: w, first: first, nodes: [2]*httpapi.Server{w.node(), w.node()}}
-		trial++
-		w.server = first
-		for i, name := range []string{"ani", "budi", "citra", "dewi"} {
-			c.users[i] = w.signUp(fmt.Sprintf("%s.%d", name, trial))
-		}
-		c.found()
-		for range rapid.IntRange(8, 20).Draw(rt, "steps") {
-			c.step()
-			c.agree()
-		}
-	})
+	for name, open := range map[string]func(*testing.T) (store.Whole, error){
+		"memory": func(*testing.T) (store.Whole, error) { return memory.New("k3f9", memory.Options{}), nil },
+		"sqlite": func(t *testing.T) (store.Whole, error) {
+			t.Helper()
+			return sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "unread.db"), sqlite.Options{Collections: store.Collections(kinds())})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			opened, err := open(t)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := newWorldOn(t, opened)
+			first := w.server
+			for n := range uint64(histories) {
+				c := &community{T: t, rand: rand.New(rand.NewPCG(n, 13)), w: w, first: first, nodes: [2]*httpapi.Server{w.node(), w.node()}}
+				w.server = first
+				for i, name := range []string{"ani", "budi", "citra", "dewi"} {
+					c.users[i] = w.signUp(fmt.Sprintf("%s.%d", name, n))
+				}
+				c.found()
+				for range steps {
+					c.step()
+					c.agree()
+				}
+			}
+		})
+	}
+}
+
+// failf ends the test with the steps of the history.
+func (c *community) failf(format string, args ...any) {
+	c.Helper()
+	c.Fatalf(format+"\n%s", append(args, strings.Join(c.log, "\n"))...)
 }
 
 // found creates the threads. The first user leads them.
@@ -89,7 +121,7 @@ func (c *community) found() {
 		c.devices[i] = [2]map[string]placed{{}, {}}
 	}
 	c.w.marks.reports = nil
-	history := rapid.SampledFrom([]string{"all", "from_join"}).Draw(c.T, "history")
+	history := []string{"all", "from_join"}[c.rand.IntN(2)]
 	group := c.users[0].group("terbuka")
 	c.scopes = []string{"rt05", id(group), "direct"}
 	create := func(body map[string]any) string {
@@ -109,9 +141,9 @@ func (c *community) found() {
 
 // text returns what somebody writes, and whom it mentions at this moment.
 func (c *community) text(r *room) (string, func(int, string) bool) {
-	named := rapid.IntRange(0, 3).Draw(c.T, "named")
+	named := c.rand.IntN(4)
 	present := r.seat
-	switch rapid.IntRange(0, 5).Draw(c.T, "text") {
+	switch c.rand.IntN(6) {
 	case 0:
 		return "Halo @here", func(int, string) bool { return true }
 	case 1:
@@ -124,11 +156,17 @@ func (c *community) text(r *room) (string, func(int, string) bool) {
 }
 
 func (c *community) step() {
-	r := rapid.SampledFrom(c.rooms).Draw(c.T, "room")
-	who, device := rapid.IntRange(0, 3).Draw(c.T, "who"), rapid.IntRange(0, 1).Draw(c.T, "device")
+	r := c.rooms[c.rand.IntN(len(c.rooms))]
+	who, device := c.rand.IntN(4), c.rand.IntN(2)
 	p, member := c.users[who], r.seat[who] != ""
 	c.w.server = c.nodes[device]
-	switch what := rapid.IntRange(0, 12).Draw(c.T, "what"); {
+	what := c.rand.IntN(16)
+	c.log = append(c.log, fmt.Sprint(len(c.log), ": ", what, " user ", who, " device ", device, " ", r.path))
+	switch {
+	case what == 13:
+		c.reconnect(who, device)
+	case what == 14:
+		c.block(p, who)
 	case what == 0 && who > 0 && r.only == nil:
 		c.seat(r, who)
 	case what == 1 && who == 0:
@@ -138,13 +176,41 @@ func (c *community) step() {
 	case what == 3 && member:
 		p.do(http.MethodPut, r.path+"/mute", nil).want(200)
 	case !member:
+	case r.only != nil && c.blocks[1-who][who] && (what <= 7 || len(r.said) == 0): // they cannot write
+		p.post(r.path+"/messages/send", map[string]any{"body": "Halo"}).want(http.StatusForbidden)
 	case what <= 6 || len(r.said) == 0:
 		body, hears := c.text(r)
 		m := p.say(r.path, body)
 		r.said = append(r.said, said{by: who, id: m.str("message_id"), hears: hears})
 	default:
-		n := rapid.IntRange(max(0, len(r.said)-6), len(r.said)-1).Draw(c.T, "message")
+		n := len(r.said) - 1 - c.rand.IntN(min(6, len(r.said)))
 		c.about(r, &r.said[n], n, who, device, what)
+	}
+}
+
+// reconnect cuts a device off from signals, or ends that: the device then reads the marks.
+func (c *community) reconnect(who, device int) {
+	if c.cut[who][device] = !c.cut[who][device]; c.cut[who][device] {
+		return
+	}
+	for _, l := range c.lines(c.users[who], "/v1/chat/unread") {
+		c.learn(who, device, "/v1/chat/threads/"+l.ThreadID, l.Mark)
+	}
+}
+
+// block has a user block another one, or end that. No count changes.
+func (c *community) block(p *person, who int) {
+	other := (who + 1 + c.rand.IntN(3)) % 4
+	name, data := user.CmdBlock, any(user.Block{UserID: c.users[other].id})
+	if c.blocks[who][other] {
+		name, data = user.CmdUnblock, user.Unblock{UserID: c.users[other].id}
+	}
+	c.blocks[who][other] = !c.blocks[who][other]
+	if _, err := c.w.engine.Execute(c.Context(), gotong.Command{
+		Stream: gotong.NewStream(user.Name, p.id), Type: name, Data: data, RequestID: fmt.Sprint("block-", len(c.log)),
+		Actor: gotong.Actor{UserID: p.id, Role: gotong.RoleUser},
+	}); err != nil {
+		c.failf("%s by user %d: %v", name, who, err)
 	}
 }
 
@@ -152,7 +218,7 @@ func (c *community) step() {
 func (c *community) seat(r *room, who int) {
 	p, lead := c.users[who], c.users[0]
 	c.w.server = c.first
-	switch leave := rapid.IntRange(0, 2).Draw(c.T, "leave"); {
+	switch leave := c.rand.IntN(3); {
 	case r.seat[who] == "":
 		p.post(r.base+"/join", nil).want(200)
 		r.seat[who], r.since[who] = "member", len(r.said)
@@ -162,7 +228,7 @@ func (c *community) seat(r *room, who int) {
 	case leave == 0:
 		p.post(r.base+"/leave", nil).want(200)
 		r.seat[who] = ""
-	case leave == 1 && r.base == r.path:
+	case leave == 1:
 		lead.do(http.MethodDelete, r.base+"/members/"+p.id, nil).want(200)
 		r.seat[who] = ""
 	default:
@@ -190,7 +256,7 @@ func (c *community) about(r *room, m *said, n, who, device, what int) {
 		_ = decision.MessageID.UnmarshalText([]byte(m.id)) // the server wrote it
 		_, err := c.users[0].execute(r.path, thread.CmdReview, decision)
 		if own := m.held && m.by == 0; own != (err != nil) { // somebody else must release it
-			c.Fatalf("the decision about a message of %d: %v", m.by, err)
+			c.failf("the decision about a message of %d: %v", m.by, err)
 		} else if !own {
 			m.held = !m.held
 		}
@@ -203,7 +269,7 @@ func (c *community) about(r *room, m *said, n, who, device, what int) {
 // device knows, with an older one, or with none.
 func (c *community) mark(r *room, m *said, n, who, device int, unread bool) {
 	body := map[string]any{"message_id": m.id}
-	known, with := r.marks[who], rapid.IntRange(0, 2).Draw(c.T, "generation")
+	known, with := r.marks[who], c.rand.IntN(3)
 	if with == 1 {
 		body["generation"] = known.Generation
 	}
@@ -228,14 +294,14 @@ func (c *community) mark(r *room, m *said, n, who, device int, unread bool) {
 		r.marks[who].N = max(known.N, n)
 	}
 	if got != r.marks[who] {
-		c.Fatalf("the answer is %+v, want %+v", got, r.marks[who])
+		c.failf("the answer is %+v, want %+v", got, r.marks[who])
 	}
 	c.learn(who, device, r.path, got)
 }
 
 func (c *community) readAll(p *person, who int) {
 	body := map[string]any{}
-	scope := rapid.SampledFrom(append(c.scopes, "")).Draw(c.T, "scope")
+	scope := append(c.scopes, "")[c.rand.IntN(len(c.scopes)+1)]
 	if scope != "" {
 		body["scope_id"] = scope
 	}
@@ -258,7 +324,7 @@ func (c *community) learn(user, device int, th string, m placed) {
 func (c *community) receive() {
 	news := slices.Clone(c.w.marks.reports[c.reports:])
 	c.reports = len(c.w.marks.reports)
-	if len(news) > 1 && rapid.Bool().Draw(c.T, "disorder") {
+	if len(news) > 1 && c.rand.IntN(2) == 0 {
 		slices.Reverse(news)
 	}
 	for _, report := range news {
@@ -270,7 +336,7 @@ func (c *community) receive() {
 		}
 		for i, p := range c.users {
 			for device := range 2 {
-				if p.id == who {
+				if p.id == who && !c.cut[i][device] {
 					c.learn(i, device, "/v1/chat/"+strings.Replace(stream, "thread/", "threads/", 1), m)
 				}
 			}
@@ -307,8 +373,8 @@ func (c *community) agree() {
 				total = append(total, fmt.Sprint(c.scopes[i], n))
 			}
 			for device, known := range c.devices[user] {
-				if got := known[r.path]; got != r.marks[user] {
-					c.Fatalf("device %d of user %d knows %+v, want %+v", device, user, got, r.marks[user])
+				if got := known[r.path]; got != r.marks[user] && !c.cut[user][device] {
+					c.failf("device %d of user %d knows %+v, want %+v", device, user, got, r.marks[user])
 				}
 			}
 		}
@@ -317,11 +383,11 @@ func (c *community) agree() {
 		for node := range c.nodes {
 			c.w.server = c.nodes[node]
 			if got := c.list(p, "/v1/chat/unread"); !slices.Equal(got, want) {
-				c.Fatalf("node %d shows user %d %v, want %v", node, user, got, want)
+				c.failf("node %d shows user %d %v, want %v", node, user, got, want)
 			}
 			if c.turn++; c.turn%2 == 0 {
 				if got := c.list(p, "/v1/chat/threads"); !slices.Equal(got, want) {
-					c.Fatalf("node %d lists for user %d %v, want %v", node, user, got, want)
+					c.failf("node %d lists for user %d %v, want %v", node, user, got, want)
 				}
 				continue
 			}
@@ -339,21 +405,27 @@ func (c *community) agree() {
 			}
 			slices.Sort(got)
 			if all.counted != sum || !slices.Equal(got, total) {
-				c.Fatalf("node %d shows user %d %+v in total, want %+v %v", node, user, all, sum, total)
+				c.failf("node %d shows user %d %+v in total, want %+v %v", node, user, all, sum, total)
 			}
 		}
 	}
 }
 
+// line is what a list shows of a thread.
+type line struct {
+	ThreadID string `json:"thread_id"`
+	counted
+	Mark placed
+}
+
+func (c *community) lines(p *person, path string) (lines []line) {
+	c.read(p, path+"?limit=200").into(&lines)
+	return lines
+}
+
 // list returns what a list shows of each thread.
 func (c *community) list(p *person, path string) (list []string) {
-	var lines []struct {
-		ThreadID string `json:"thread_id"`
-		counted
-		Mark placed
-	}
-	c.read(p, path+"?limit=200").into(&lines)
-	for _, l := range lines {
+	for _, l := range c.lines(p, path) {
 		list = append(list, fmt.Sprint("/v1/chat/threads/"+l.ThreadID, l.counted, l.Mark))
 	}
 	slices.Sort(list)

@@ -103,7 +103,13 @@ func kinds() []gotong.Kind {
 
 func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), clock: clocktest.Running(), log: &logtest.Lines{}, store: storetest.NewFaulty(memory.New("k3f9", memory.Options{}))}
+	return newWorldOn(t, memory.New("k3f9", memory.Options{}), change...)
+}
+
+// newWorldOn closes the store at the end.
+func newWorldOn(t *testing.T, opened store.Whole, change ...func(*httpapi.Options)) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), clock: clocktest.Running(), log: &logtest.Lines{}, store: storetest.NewFaulty(opened)}
 	t.Cleanup(func() { _ = w.store.Close() })
 	codec := store.NewCodec(kinds())
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -214,10 +220,10 @@ func users() auth.Users {
 		},
 		Document: user.UserKey,
 		Keeps:    []string{user.EvBlocked, user.EvUnblocked, user.EvPasswordChanged, user.EvEmailChanged},
-		Standing: func(head gotong.Head, document []byte) (auth.Standing, error) {
+		Standing: func(_ gotong.Head, document []byte) (auth.Standing, error) {
 			var u user.User
 			err := json.Unmarshal(document, &u)
-			return auth.Standing{Role: u.Role, Enabled: u.Enabled, Version: head.Seq}, err
+			return auth.Standing{Role: u.Role, Enabled: u.Enabled, Version: u.Standing}, err
 		},
 	}
 }
