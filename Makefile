@@ -215,6 +215,7 @@ candidate: install ## what every release candidate must pass; VERSION names the 
 soak: install ## three nodes under troubles, for SOAK (10m); 50,000 events to webhooks of a server that is killed 20 times; 20 restores
 	GOTONG_SOAK=$(SOAK) $(GO) test ./internal/e2e -run 'TestSoak$$|TestFailover$$|TestWebhooksLoseNothing$$' -v -count 1 -timeout 60m
 	$(GO) test ./cmd/gotong -run 'TestBackupUnderLoad$$' -restores 20 -v -count 1 -timeout 20m
+	$(GO) test ./internal/httpapi/realtime -run 'TestDrainUnderLoad$$' -drained 500 -v -count 1
 
 .PHONY: cover
 cover: install ## test coverage over all packages, as bin/cover.html

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"math/big"
+	"slices"
 	"time"
 
 	"gotong.dev/gotong"
@@ -95,7 +96,10 @@ func (h *Hub) refuseNew() []*Session {
 func (h *Hub) Drain(ctx context.Context) error {
 	for _, s := range h.refuseNew() {
 		s.mu.Lock()
-		s.put(goingAwayFrame(jitter(retrySpread)))
+		if !s.closed { // before the answers that wait, and even if too many do
+			s.control = slices.Insert(s.control, 0, goingAwayFrame(jitter(retrySpread)))
+			s.raise(controlBit)
+		}
 		s.askToClose(Closing{closeRestart, "the server restarts"})
 		s.mu.Unlock()
 	}

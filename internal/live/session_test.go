@@ -1,6 +1,7 @@
 package live_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -118,6 +119,41 @@ func TestEndAndDrain(t *testing.T) {
 			t.Errorf("drain: %v", err)
 		}
 	})
+}
+
+// TestGoingAwayOvertakes: the sign of a restart goes before the answers that wait for a client that
+// reads slowly, and is there even when no more of them would be queued.
+func TestGoingAwayOvertakes(t *testing.T) {
+	for _, waiting := range []int{3, 255} { // with subscribed, 256 fill the queue
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			h := w.start()
+			w.commit(h, r1, add("ann"), say("2"))
+			s := open(t, h, "ann", live.SessionOptions{})
+			s.subscribe(r1, live.First())
+			synctest.Wait()
+			for range waiting {
+				s.s.Put(live.NewFrame([]byte(`{"op":"pong"}`)))
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			drained := make(chan error)
+			go func() { drained <- h.Drain(ctx) }()
+			synctest.Wait()
+			frames, _ := s.s.Take(nil, 1)
+			if len(frames) != 1 || !bytes.Contains(frames[0].JSON(), []byte(`"going_away"`)) {
+				t.Errorf("with %d answers waiting, the first frame is %v", waiting, frames)
+			}
+			s.s.Written()
+			if c, ok := s.s.Closing(); !ok || c.Code != 1012 {
+				t.Errorf("closing %v %v", c, ok)
+			}
+			s.s.Close()
+			if err := <-drained; err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 func TestNextAndPut(t *testing.T) {
