@@ -70,7 +70,7 @@ func (a *App) newLiveQuery(ctx context.Context) error {
 // newPostgres opens another connection to the database of the store.
 func (a *App) newPostgres() error {
 	link, err := postgres.New(postgres.Options{
-		URL: a.cfg.StoreURL(), Installation: string(a.store.Epoch()), Observer: a.busObserver("postgres"),
+		URL: config.OneConnection(a.cfg.StoreURL()), Installation: string(a.store.Epoch()), Observer: a.busObserver("postgres"),
 	})
 	if err != nil {
 		return fmt.Errorf("bus: %w", err)

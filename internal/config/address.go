@@ -55,6 +55,23 @@ func OnPostgres(address string) bool {
 	return strings.HasPrefix(address, Postgres+":") || strings.HasPrefix(address, PostgreSQL+":")
 }
 
+// OneConnection returns the address of a PostgreSQL without the parameters of a pool,
+// which a server rejects.
+func OneConnection(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	q := u.Query()
+	for name := range q {
+		if strings.HasPrefix(name, "pool_") {
+			q.Del(name)
+		}
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
 // CheckStore returns an error if the address of a store is invalid, whatever the
 // database behind it says.
 func CheckStore(address string) error {

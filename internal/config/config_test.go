@@ -671,3 +671,14 @@ func TestBusKind(t *testing.T) {
 		}
 	}
 }
+
+func TestOneConnectionHasNoPool(t *testing.T) {
+	for address, want := range map[string]string{
+		"postgres://u:p%40@h:1/d?pool_max_conns=3&sslmode=require&pool_min_conns=1": "postgres://u:p%40@h:1/d?sslmode=require",
+		"postgres://u@h/d": "postgres://u@h/d",
+	} {
+		if got := OneConnection(address); got != want {
+			t.Errorf("%s: %s", address, got)
+		}
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"gotong.dev/gotong/internal/community/user"
 	logcopy "gotong.dev/gotong/internal/copy"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 	"gotong.dev/gotong/internal/store/storetest"
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
@@ -30,6 +31,7 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	surrealtest.Stop()
+	postgrestest.Stop()
 	os.Exit(code)
 }
 

@@ -12,6 +12,8 @@ import (
 	logcopy "gotong.dev/gotong/internal/copy"
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/postgres"
+	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 	"gotong.dev/gotong/internal/store/surreal"
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
@@ -25,6 +27,28 @@ func onSurreal(t *testing.T, e surrealtest.Engine) *noted {
 	check(t, err)
 	t.Cleanup(func() { check(t, s.Close()) })
 	return note(s)
+}
+
+// onPostgres is an empty store on a real server.
+func onPostgres(t *testing.T) *noted {
+	t.Helper()
+	s, err := postgres.Open(t.Context(), postgrestest.Start(t).Schema(), postgres.Options{
+		Collections: store.Collections(app.Kinds()), Now: func() gotong.Instant { return begin },
+	})
+	check(t, err)
+	t.Cleanup(func() { check(t, s.Close()) })
+	return note(s)
+}
+
+// TestToPostgreSQLAndBack: the log and its documents are the same on PostgreSQL and,
+// after that, on SQLite.
+func TestToPostgreSQLAndBack(t *testing.T) {
+	want := small(t)
+	on, back := onPostgres(t), note(newSQLite(t))
+	copied(t, want, on)
+	same(t, want, on)
+	copied(t, on, back)
+	same(t, want, back)
 }
 
 // TestRehearsal: from one machine up to the database, over to its other line,
