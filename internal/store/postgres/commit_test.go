@@ -19,6 +19,9 @@ import (
 func TestCommits(t *testing.T) {
 	server := postgrestest.Start(t)
 	t.Run("two round trips", func(t *testing.T) { twoRoundTrips(t, server.Schema()) })
+	t.Run("without prepared statements", func(t *testing.T) {
+		twoRoundTrips(t, server.Schema()+"&default_query_exec_mode=exec") // as a pooler in transaction mode needs it
+	})
 	t.Run("one order of locks", func(t *testing.T) { oneOrder(t, server.Schema()) })
 	t.Run("synchronous_commit", func(t *testing.T) { synced(t, server.Schema()) })
 	t.Run("tail", func(t *testing.T) { tailSkipsNothing(t, server.Schema()) })
