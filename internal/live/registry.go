@@ -96,10 +96,7 @@ func (h *Hub) refuseNew() []*Session {
 func (h *Hub) Drain(ctx context.Context) error {
 	for _, s := range h.refuseNew() {
 		s.mu.Lock()
-		if !s.closed { // before the answers that wait, and even if too many do
-			s.control = slices.Insert(s.control, 0, goingAwayFrame(jitter(retrySpread)))
-			s.raise(controlBit)
-		}
+		s.goAway()
 		s.askToClose(Closing{closeRestart, "the server restarts"})
 		s.mu.Unlock()
 	}
@@ -122,6 +119,20 @@ func (h *Hub) Drain(ctx context.Context) error {
 		s.kill()
 	}
 	return ctx.Err()
+}
+
+// goAway puts going_away before the answers that wait, even if too many do, but not before
+// the welcome: that is the first frame of a connection. s.mu is held.
+func (s *Session) goAway() {
+	if s.closed {
+		return
+	}
+	first := 0
+	if s.bracket == 0 { // nothing was written yet
+		first = min(1, len(s.control))
+	}
+	s.control = slices.Insert(s.control, first, goingAwayFrame(jitter(retrySpread)))
+	s.raise(controlBit)
 }
 
 func (s *Session) kill() {

@@ -122,17 +122,28 @@ func TestEndAndDrain(t *testing.T) {
 }
 
 // TestGoingAwayOvertakes: the sign of a restart goes before the answers that wait for a client that
-// reads slowly, and is there even when no more of them would be queued.
+// reads slowly, and is there even when no more of them would be queued. Only the welcome, the
+// first frame of a connection, goes before it.
 func TestGoingAwayOvertakes(t *testing.T) {
-	for _, waiting := range []int{3, 255} { // with subscribed, 256 fill the queue
+	for _, test := range []struct {
+		waiting int // with subscribed, 256 fill the queue
+		written bool
+	}{{3, true}, {255, true}, {3, false}, {254, false}} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
 			h := w.start()
 			w.commit(h, r1, add("ann"), say("2"))
 			s := open(t, h, "ann", live.SessionOptions{})
+			s.s.Put(live.NewFrame([]byte(`{"op":"welcome"}`)))
+			want := []string{"welcome", "going_away"}
+			if test.written {
+				s.s.Take(nil, 1)
+				s.s.Written()
+				want = want[1:]
+			}
 			s.subscribe(r1, live.First())
 			synctest.Wait()
-			for range waiting {
+			for range test.waiting {
 				s.s.Put(live.NewFrame([]byte(`{"op":"pong"}`)))
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -140,9 +151,11 @@ func TestGoingAwayOvertakes(t *testing.T) {
 			drained := make(chan error)
 			go func() { drained <- h.Drain(ctx) }()
 			synctest.Wait()
-			frames, _ := s.s.Take(nil, 1)
-			if len(frames) != 1 || !bytes.Contains(frames[0].JSON(), []byte(`"going_away"`)) {
-				t.Errorf("with %d answers waiting, the first frame is %v", waiting, frames)
+			for _, op := range want {
+				frames, _ := s.s.Take(nil, 1)
+				if len(frames) != 1 || !bytes.Contains(frames[0].JSON(), []byte(`"`+op+`"`)) {
+					t.Errorf("with %+v, the frame is %v instead of %s", test, frames, op)
+				}
 			}
 			s.s.Written()
 			if c, ok := s.s.Closing(); !ok || c.Code != 1012 {
