@@ -2,11 +2,16 @@ package live
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"slices"
+	"sync"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/bus"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/signal"
+	"gotong.dev/gotong/internal/store"
 )
 
 const (
@@ -15,44 +20,81 @@ const (
 	maxAsked      = 500    // users who are looked up at once
 )
 
+// concerns is the streams that wait, each once: a burst in one displaces no other.
+type concerns struct {
+	wake chan struct{} // holds at most one wake-up
+
+	mu      sync.Mutex
+	streams map[gotong.Stream]struct{}
+}
+
 // concern notes that the inboxes of all members of a stream changed. It never blocks:
-// where too many wait, the signal is lost.
+// where too many streams wait, the signal is lost.
 func (h *Hub) concern(of gotong.Stream) {
-	select {
-	case h.concerning <- of:
-	default:
+	if !h.concerns.add(of) {
 		h.observer.Dropped("signal", 1)
+		return
+	}
+	select {
+	case h.concerns.wake <- struct{}{}:
+	default:
 	}
 }
 
+// add returns false where too many wait.
+func (c *concerns) add(of gotong.Stream) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, waits := c.streams[of]; !waits && len(c.streams) >= maxConcerning {
+		return false
+	}
+	c.streams[of] = struct{}{}
+	return true
+}
+
+// take returns the streams that wait, in order, and empties the list.
+func (c *concerns) take() []gotong.Stream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	streams := slices.Sorted(maps.Keys(c.streams))
+	clear(c.streams)
+	return streams
+}
+
 // inform signals the members of the streams that wait, until ctx ends. A burst in one
-// stream is one look at its members.
+// stream is one look at its members. A look that fails is tried again after a pause,
+// because no later signal makes up for it.
 func (h *Hub) inform(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case of := <-h.concerning:
-			streams := []gotong.Stream{of}
-			for len(h.concerning) > 0 {
-				streams = append(streams, <-h.concerning)
+		case <-h.concerns.wake:
+		}
+		failed := false
+		streams := h.concerns.take()
+		ids := h.listening() // after it: those who begin to follow later read their inbox later
+		for _, of := range streams {
+			err := h.informMembers(ctx, of, ids)
+			if err == nil || ctx.Err() != nil {
+				continue
 			}
-			slices.Sort(streams)
-			for _, of := range slices.Compact(streams) {
-				if err := h.informMembers(ctx, of); err != nil && ctx.Err() == nil {
-					h.observer.Fault(err)
-				}
+			h.observer.Fault(err)
+			if !errors.Is(err, store.ErrUnreadable) {
+				h.concern(of)
+				failed = true
 			}
+		}
+		if failed && !clock.Pause(ctx, h.limits.Poll) {
+			return
 		}
 	}
 }
 
-// informMembers signals the sessions of this node that follow the account of a member.
-func (h *Hub) informMembers(ctx context.Context, of gotong.Stream) error {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	for ids := range slices.Chunk(h.listening(), maxAsked) {
-		members, err := h.opt.Members(ctx, of, ids)
+// informMembers signals those of these users who are members.
+func (h *Hub) informMembers(ctx context.Context, of gotong.Stream, ids []string) error {
+	for some := range slices.Chunk(ids, maxAsked) {
+		members, err := h.askMembers(ctx, of, some)
 		if err != nil {
 			return err
 		}
@@ -62,6 +104,12 @@ func (h *Hub) informMembers(ctx context.Context, of gotong.Stream) error {
 		}
 	}
 	return nil
+}
+
+func (h *Hub) askMembers(ctx context.Context, of gotong.Stream, ids []string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	return h.opt.Members(ctx, of, ids)
 }
 
 // listening returns the users of this node whose account a session follows.

@@ -95,6 +95,80 @@ func TestAnItemForAllMembersIsSignalled(t *testing.T) {
 	})
 }
 
+// TestABurstDisplacesNoItemForAll: while a look lasts, a burst in one stream takes the room
+// of one stream, and the users are listed once for all streams.
+func TestABurstDisplacesNoItemForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.codec = store.NewCodec(append(kinds(), account()))
+		release, dropped := make(chan struct{}), 0
+		var asked []string
+		h := w.start(func(o *live.Options) {
+			o.Observer.Dropped = func(_ string, n int) { dropped += n }
+			o.Members = func(_ context.Context, of gotong.Stream, _ []string) ([]string, error) {
+				asked = append(asked, string(of))
+				<-release
+				return nil, nil
+			}
+		})
+		w.commit(h, "user/ann", add("ann"))
+		ann := open(t, h, "ann", live.SessionOptions{})
+		ann.subscribe("user/ann", live.Now())
+		synctest.Wait()
+		h.Signals().Changed("club/rt")
+		synctest.Wait()
+		for range 1000 {
+			h.Signals().Changed("club/rt")
+		}
+		h.Signals().Changed("club/rw")
+		close(release)
+		synctest.Wait()
+		if !slices.Equal(asked, []string{"club/rt", "club/rt", "club/rw"}) || dropped > 0 {
+			t.Errorf("looked at %q, and dropped %d signals", asked, dropped)
+		}
+	})
+}
+
+// TestALookThatFailsIsRepeated, unless the store holds what this version cannot read.
+func TestALookThatFailsIsRepeated(t *testing.T) {
+	for name, tc := range map[string]struct {
+		err         error
+		looks, want int
+	}{
+		"no answer":  {errors.New("no answer"), 2, 1},
+		"unreadable": {store.ErrUnreadable, 1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.codec = store.NewCodec(append(kinds(), account()))
+				looks := 0
+				h := w.start(func(o *live.Options) {
+					o.Members = func(_ context.Context, _ gotong.Stream, ids []string) ([]string, error) {
+						if looks++; looks == 1 {
+							return nil, tc.err
+						}
+						return ids, nil
+					}
+				})
+				w.commit(h, "user/ann", add("ann"))
+				ann := open(t, h, "ann", live.SessionOptions{})
+				ann.subscribe("user/ann", live.Now())
+				synctest.Wait()
+				ann.drain()
+				ann.ops = nil
+				h.Signals().Changed("club/rt")
+				pass(10 * time.Second)
+				synctest.Wait()
+				ann.drain()
+				if n := len(ann.ops); n != tc.want || looks != tc.looks {
+					t.Errorf("%d looks, and %q", looks, ann.ops)
+				}
+			})
+		})
+	}
+}
+
 // TestASignalOfAnInboxWaits while access to the account is read anew, and while the
 // partition is silent: no later signal makes up for it.
 func TestASignalOfAnInboxWaits(t *testing.T) {

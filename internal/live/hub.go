@@ -15,7 +15,7 @@ import (
 //
 // Locks are taken in this order, and none is held while the store is read:
 // Session.mu, then partition.order (one at a time), then flow.mu, then one of the
-// leaves partition.mu, loader.mu, Hub.mu and those of package signal.
+// leaves partition.mu, loader.mu, Hub.mu, concerns.mu and those of package signal.
 type Hub struct {
 	opt      Options
 	limits   Limits
@@ -27,7 +27,7 @@ type Hub struct {
 	loader  *loader
 	signals *signal.Exchange
 
-	concerning chan gotong.Stream // whose members are to be signalled
+	concerns concerns // whose members are to be signalled
 
 	views *view.Views
 
