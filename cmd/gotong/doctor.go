@@ -109,7 +109,8 @@ func (c *doctorCmd) Run(ctx context.Context, std *stdio) error {
 
 // runGates tries a SurrealDB with gotong gates.
 func (c *doctorCmd) runGates(ctx context.Context, std *stdio, into *gates.Report) error {
-	if p, ok := app.StoreProperties(c.StoreURL()); c.WithoutGates || !ok || !p.Shared.Holds || config.OnPostgres(c.StoreURL()) { // whose gates do not exist yet
+	// There are no gates for PostgreSQL yet.
+	if p, ok := app.StoreProperties(c.StoreURL()); c.WithoutGates || !ok || !p.Shared.Holds || config.OnPostgres(c.StoreURL()) {
 		return nil
 	}
 	g := gatesCmd{Store: c.Store, For: 5 * time.Second, AllowUntested: c.AllowUntested}

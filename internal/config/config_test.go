@@ -275,7 +275,7 @@ func TestSecretFiles(t *testing.T) {
 		switch {
 		case err == nil, !strings.Contains(err.Error(), tc.want):
 			t.Errorf("%s: %v", tc.name, err)
-		case err != nil && strings.Contains(err.Error(), weakSecret):
+		case strings.Contains(err.Error(), weakSecret):
 			t.Errorf("%s shows a secret: %v", tc.name, err)
 		}
 	}

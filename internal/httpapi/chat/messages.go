@@ -28,7 +28,8 @@ func (c *chat) messageRoutes(api *httpapi.API) {
 	}, c.getMessage)
 	httpapi.Register(api, httpapi.Route{
 		ID: "poll-messages", Method: http.MethodGet, Path: base + "/poll", Tag: tagMessages,
-		Summary: "Read messages (for earlier clients)", Successor: base, Description: about + " It never waits; use /v1/realtime/poll to wait.",
+		Summary: "Read messages (for earlier clients)", Successor: base,
+		Description: about + " It never waits; use /v1/realtime/poll to wait.",
 	}, c.listMessages)
 }
 

@@ -72,8 +72,8 @@ func Routes(o Options) func(*httpapi.API) {
 			})
 		httpapi.Register(api, route("put-push-subscription", http.MethodPut, base, "Get pushes on this device",
 			"The subscription ends with the login. Put it again at each start of the client: its endpoint identifies it. "+
-				"A login has at most 3 subscriptions and a user 16; beyond that, the oldest end. No record of the Idempotency-Key is kept, "+
-				"because a repetition only sets the same subscription again."),
+				"A login has at most 3 subscriptions and a user 16; beyond that, the oldest end. "+
+				"No record of the Idempotency-Key is kept, because a repetition only sets the same subscription again."),
 			func(ctx context.Context, in *httpapi.Sent[Subscribe]) (*httpapi.Out[Subscription], error) {
 				if o.Pusher == nil {
 					return nil, gotong.NotFound()
