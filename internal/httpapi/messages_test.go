@@ -126,7 +126,7 @@ func TestEditsAndDeletionsAnswerByRevision(t *testing.T) {
 	edit := func(p *person, body string, h ...header) *answer { return p.do(http.MethodPatch, m, body, h...) }
 	edit(budi, `{"body":"benar"}`).problem(428, gotong.CodePrecondRequired)
 	edit(budi, `{"body":"benar","revision":0}`, ifMatch(`"0"`)).problem(422, gotong.CodeInvalid)
-	edit(budi, `{"body":"benar"}`, ifMatch(`*`)).problem(422, gotong.CodeInvalid)
+	edit(budi, `{"body":"benar"}`, ifMatch(`"0", *`)).problem(422, gotong.CodeInvalid)
 	edit(ani, `{"body":"benar","revision":0}`).problem(403, gotong.CodeForbidden)
 	a := edit(budi, `{"body":"benar"}`, ifMatch(`"0"`), key("e1")).want(200)
 	if a.str("body") != "benar" || a.num("revision") != 1 || a.header.Get("ETag") != `"1"` || a.num("edited_at_ms") <= 0 {
