@@ -173,7 +173,7 @@ func (s *server) identify(a *attempt) {
 	a.kind = map[string]string{
 		"GET /v1/realtime/ws": ws, "GET /v1/realtime/sse": sse, "GET /v1/realtime/poll": poll, "POST /v1/realtime/tickets": ticket,
 	}[a.r.Method+" "+a.r.URL.Path]
-	if strings.HasPrefix(a.r.URL.Path, chatPath) {
+	if p := a.r.URL.Path; strings.HasPrefix(p, chatPath) && (s.files != nil || !strings.HasPrefix(p, filePath)) {
 		a.kind = rest
 	}
 	a.token = strings.TrimPrefix(a.r.Header.Get("Authorization"), "Bearer ")

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"net/http"
 	"testing"
 
 	"gotong.dev/gotong"
@@ -23,4 +24,28 @@ func TestALostAnswerIsGivenAgain(t *testing.T) {
 	if !s.missed(a) {
 		t.Error("a poll before the position of the script gets nothing")
 	}
+}
+
+// A client that sends a file where the script serves none gets 404, and stops nothing.
+func TestAFileThatNoScriptServes(t *testing.T) {
+	s, err := serve(t.Context(), make(mail), &transcript{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for _, method := range []string{http.MethodPost, http.MethodPatch} {
+		r, err := http.NewRequestWithContext(t.Context(), method, s.proxy.URL()+filePath, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = res.Body.Close(); res.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %s", method, res.Status)
+		}
+	}
+	s.head("thread/a")
 }
