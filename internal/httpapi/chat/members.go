@@ -103,9 +103,8 @@ func (c *chat) see(l view.Look, as members.Sight) error {
 
 func chain(s gotong.State) []gotong.Stream { return thread.Chain(docOf(s), s.Stream) }
 
-// guests returns the names of imported members, which the events hold with which they came.
-// A damaged log costs names, not the list.It
-// reads the whole of no list: a name is there as long as its content.
+// guests returns the names of imported members, which are the content of the events with
+// which they came, as long as that is there. A damaged log costs names, not the list.
 func (c *chat) guests(ctx context.Context, s gotong.Stream, seats []members.Seat) (map[string]string, error) {
 	var need store.Need
 	for _, seat := range seats {
