@@ -340,7 +340,15 @@ func TestARepeatedSendAfterRemovalGetsTheReceipt(t *testing.T) {
 	th := ani.thread("private")
 	ani.post(th+"/members", map[string]any{"user_id": budi.id}).want(201)
 	sent := budi.post(th+"/messages/send", `{"body":"rahasia"}`, key("m1")).want(201)
+	edit := func(header ...header) *answer {
+		return budi.do(http.MethodPatch, th+"/messages/"+sent.str("message_id"), `{"body":"rahasia lain"}`, append(header, ifMatch("*"))...)
+	}
+	edit(key("e1")).want(200)
 	ani.do(http.MethodDelete, th+"/members/"+budi.id, nil).want(200)
+	if a := edit(key("e1")).want(200); strings.Contains(string(a.body), "rahasia") || a.object()["replayed"] != true {
+		t.Errorf("%s", a.body)
+	}
+	edit(key("e2")).problem(404, gotong.CodeNotFound)
 	a := budi.post(th+"/messages/send", `{"body":"rahasia"}`, key("m1")).want(201)
 	if strings.Contains(string(a.body), "rahasia") || a.object()["replayed"] != true || a.header.Get("ETag") != "" {
 		t.Errorf("%s %v", a.body, a.header)

@@ -90,7 +90,9 @@ func (c *chat) edit(ctx context.Context, in *editIn) (*httpapi.Answered[MessageV
 	case in.IfMatch == httpapi.AnyRevision:
 		var now MessageView
 		now, _, err = c.find(ctx, in.stream, in.message)
-		data.Revision = now.Revision
+		if data.Revision = now.Revision; gotong.CodeOf(err) == gotong.CodeNotFound {
+			err = nil // the command answers, and knows whether it is a repetition
+		}
 	case in.IfMatch != "":
 		data.Revision, err = httpapi.Revision(in.IfMatch)
 	case revision != nil:
