@@ -74,7 +74,7 @@ type backupCmd struct {
 
 func (*backupCmd) Help() string {
 	return `Takes a backup of a server, which may run meanwhile; give it the configuration of the server. An SQLite file is
-backed up as it is at one moment. Of a SurrealDB, the log up to the positions at the beginning is read, as gotong
+backed up as it is at one moment. Of a shared database, the log up to the positions at the beginning is read, as gotong
 export does. The backup is a directory with the log, the attachments, signing.key and a manifest. It appears under its
 name only when it is complete and on the disk; otherwise nothing is left.
 

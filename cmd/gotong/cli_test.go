@@ -69,6 +69,7 @@ func TestWrongUse(t *testing.T) {
 		"new epoch":          {[]string{"epoch", "new", "--store=sqlite::memory:"}, nil, 2, []string{"--store: sqlite: needs"}},
 		"grant":              {[]string{"admin", "grant", "x", "--store=surreal://x"}, nil, 2, []string{"store: its path"}},
 		"gates":              {[]string{"gates", "--store=surreal://x"}, nil, 2, []string{"its path"}},
+		"unknown variable":   {[]string{"inbox"}, map[string]string{"GOTONG_TOKN": "t"}, 2, []string{"GOTONG_TOKN is not", "did you mean GOTONG_TOKEN?", "Try: gotong inbox --help"}},
 		"bad variable":       {[]string{"serve"}, map[string]string{"GOTONG_LOG_LEVEL": "loud"}, 2, []string{"GOTONG_LOG_LEVEL must be", "Try: gotong serve --help"}},
 	} {
 		t.Run(name, func(t *testing.T) {

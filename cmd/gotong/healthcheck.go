@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -45,7 +46,7 @@ func (c *healthcheckCmd) Run(ctx context.Context, std *stdio) error {
 		err = fmt.Errorf("no answer from the server's admin listener at %s: %w", c.AdminAddr, err)
 		return &failure{err: err, code: 1, hint: "--admin-addr, as the server has it"}
 	}
-	if _, err := fmt.Fprintf(std.out, "%s\n", a.body); err != nil || a.code == http.StatusOK {
+	if _, err := fmt.Fprintf(std.out, "%s\n", bytes.TrimSpace(a.body)); err != nil || a.code == http.StatusOK {
 		return err
 	}
 	return fmt.Errorf("the server answered %s", a.status)

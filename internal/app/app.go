@@ -47,7 +47,7 @@ type Options struct {
 	Build  Build
 	Log    *slog.Logger
 
-	// Clock is for tests, and not compared with a database's; nil: the machine's, which is.
+	// Clock replaces the machine's, in tests. Only the machine's is compared with that of a database.
 	Clock clock.Clock
 
 	// HashProgram is the program that hashes passwords in processes of its own, as

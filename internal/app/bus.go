@@ -67,7 +67,7 @@ func (a *App) newLiveQuery(ctx context.Context) error {
 	return nil
 }
 
-// newPostgres opens another connection to the database of the store.
+// newPostgres creates a bus with two connections of its own to the database of the store.
 func (a *App) newPostgres() error {
 	link, err := postgres.New(postgres.Options{
 		URL: config.OneConnection(a.cfg.StoreURL()), Installation: string(a.store.Epoch()), Observer: a.busObserver("postgres"),

@@ -19,7 +19,7 @@ import (
 type Source struct {
 	lookup func(string) (string, bool)
 	read   func(string) ([]byte, error)
-	given  []string        // the names of all variables of the environment
+	given  []string        // the names of all variables of the environment that are not checked yet
 	keys   map[string]bool // every key that the file may have
 	others []string        // variables of flags that are no keys
 	file   *file           // nil until the first key is resolved
@@ -86,6 +86,9 @@ func (s *Source) Validate(*kong.Application) error { return nil }
 
 // Resolve implements kong.Resolver: the environment before the file.
 func (s *Source) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	if err := s.checkVariables(); err != nil {
+		return nil, &FileError{err}
+	}
 	own := len(flag.Envs) > 0 && !slices.Contains(flag.Envs, variable(flag.Name))
 	if !s.keys[flag.Name] || own { // another flag, with a variable of its own
 		return nil, nil
@@ -145,9 +148,6 @@ func (s *Source) load(ctx *kong.Context) error {
 		return nil
 	}
 	s.file = &file{}
-	if err := s.checkVariables(); err != nil {
-		return &FileError{err}
-	}
 	name, _ := s.lookup(variable(fileKey))
 	for _, f := range ctx.Flags() {
 		if text, ok := ctx.FlagValue(f).(string); ok && f.Name == fileKey && text != "" {
@@ -183,7 +183,7 @@ func (s *Source) Blame(text string) string {
 }
 
 // FileError says what is wrong with the configuration file or with the name of a variable.
-// kong puts the name of the flag before it that it was resolving.
+// kong puts before it the name of the flag that it was resolving.
 type FileError struct{ error }
 
 // Unwrap returns the cause.

@@ -15,8 +15,11 @@ var foreign = regexp.MustCompile(`^GOTONG(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PO
 	`^GOTONG_(CORPUS|FIGURES|LOAD_STORE|SCREENSHOTS|SEARCH_MESSAGES|SOAK|UPDATE)$`)
 
 // checkVariables returns an error if a variable has the prefix of this program and is
-// none that a command reads: the value would be ignored.
+// none that a command reads: the value would be ignored. Each is checked once.
 func (s *Source) checkVariables() error {
+	if s.given == nil {
+		return nil
+	}
 	known := map[string]bool{"GOTONG_PASSWORD": true} // token asks for it where there is no terminal
 	for _, name := range s.others {
 		known[name] = true
@@ -37,5 +40,6 @@ func (s *Source) checkVariables() error {
 			return fmt.Errorf("%s is not a variable that is read%s", name, suggestion(name, known))
 		}
 	}
+	s.given = nil
 	return nil
 }

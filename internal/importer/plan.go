@@ -88,8 +88,8 @@ type Plan struct {
 }
 
 // Set is a set of strings that keeps 64 bits of each, so that an export of any size fits.
-// One of a million strings that are not in a set of a million seems to be with a chance of
-// one to ten million.
+// With a million strings in the set, the chance that one of a million others seems to be
+// in it is less than one in ten million.
 type Set map[uint64]struct{}
 
 var seed = maphash.MakeSeed()
