@@ -334,6 +334,7 @@ func (a *App) Run(ctx context.Context) error {
 	for _, run := range a.parts() {
 		running.Go(func() error { return run(a.base) })
 	}
+	tell := a.started(running)
 	var cause error
 	select {
 	case <-ctx.Done():
@@ -341,6 +342,7 @@ func (a *App) Run(ctx context.Context) error {
 		cause = a.engine.Cause()
 	case <-ended.Done(): // a part failed: Wait returns why
 	}
+	tell("STOPPING=1")
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.ShutdownGrace)
 	defer cancel()
 	cause = errors.Join(cause, a.drain(grace))
@@ -398,5 +400,3 @@ func (a *App) close(ctx context.Context) error {
 	}
 	return errors.Join(errs...)
 }
-
-func goVersion() string { return runtime.Version() }

@@ -131,13 +131,17 @@ func (a *App) allowances() httpapi.Shared {
 	}
 }
 
+func (a *App) storeReady(ctx context.Context) error {
+	_, err := a.store.Positions(ctx)
+	return cmp.Or(a.store.Failed(), err)
+}
+
 func (a *App) checks() []httpapi.Check {
-	list := []httpapi.Check{{Name: "store", Test: func(ctx context.Context) error {
-		_, err := a.store.Positions(ctx)
-		return cmp.Or(a.store.Failed(), err)
-	}}, {Name: "readers", Test: a.readersRun, Soft: true}, {Name: "checkpoints", Soft: true, Test: func(context.Context) error {
-		return a.keeper.Failure()
-	}}}
+	list := []httpapi.Check{
+		{Name: "store", Test: a.storeReady},
+		{Name: "readers", Test: a.readersRun, Soft: true},
+		{Name: "checkpoints", Test: func(context.Context) error { return a.keeper.Failure() }, Soft: true},
+	}
 	if a.redis != nil {
 		list = append(list, httpapi.Check{Name: "redis", Test: a.redis.Check, Soft: true})
 	}

@@ -6,7 +6,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,9 +19,11 @@ import (
 )
 
 // From the first sign of a shutdown /readyz answers 503 draining, so that
-// nothing new is sent here, while what is in flight is still answered.
+// nothing new is sent here, while what is in flight is still answered. systemd is told
+// of the beginning, that the store answers, and of the end.
 func TestReadyWhileDraining(t *testing.T) {
 	t.Cleanup(web.CloseIdleConnections)
+	heard := systemd(t)
 	cfg := config.Config{
 		Env: config.Development, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Data: t.TempDir(), Store: "memory:",
 		AccessTokenLife: time.Hour, RefreshLife: time.Hour, PasswordHashes: 2, MaxSessions: 1000,
@@ -31,6 +37,12 @@ func TestReadyWhileDraining(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
+	<-heard["READY=1"]
+	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} {
+		if v, ok := os.LookupEnv(name); ok {
+			t.Errorf("children of the server get %s=%s", name, v)
+		}
+	}
 	ready := func() (int, string) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.AdminURL()+"/readyz", http.NoBody)
 		if err != nil {
@@ -62,8 +74,10 @@ func TestReadyWhileDraining(t *testing.T) {
 	if _, err := io.ReadFull(held, b); err != nil || string(b) != "HTTP/1.1 100 Continue\r\n\r\n" {
 		t.Fatalf("%q %v", b, err)
 	}
+	<-heard["WATCHDOG=1"]
 	stop()
-	for { // until the node has seen the sign
+	<-heard["STOPPING=1"] // and the request in flight keeps the server
+	for {                 // until the node has seen the sign
 		status, body := ready()
 		if status == http.StatusServiceUnavailable && strings.Contains(body, `"draining"`) {
 			break
@@ -86,4 +100,37 @@ func TestReadyWhileDraining(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// systemd sets the environment of a service. Each channel of the result is closed by
+// the first message of its name; it listens until the test ends.
+func systemd(t *testing.T) (heard map[string]chan struct{}) {
+	t.Helper()
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "n"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("NOTIFY_SOCKET", socket.LocalAddr().String())
+	t.Setenv("WATCHDOG_USEC", "1000000")
+	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
+	heard = map[string]chan struct{}{"READY=1": make(chan struct{}), "WATCHDOG=1": make(chan struct{}), "STOPPING=1": make(chan struct{})}
+	var listening sync.WaitGroup
+	t.Cleanup(func() { _ = socket.Close(); listening.Wait() })
+	listening.Go(func() {
+		seen, b := map[string]bool{}, make([]byte, 100)
+		for {
+			n, err := socket.Read(b)
+			if err != nil {
+				return
+			}
+			switch state := string(b[:n]); {
+			case heard[state] == nil:
+				t.Errorf("systemd got %q", state)
+			case !seen[state]:
+				seen[state] = true
+				close(heard[state])
+			}
+		}
+	})
+	return heard
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"runtime"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -232,7 +233,9 @@ func (a *App) newServer(b Build) *httpapi.Server {
 			PerAddress: a.cfg.PendingPerAddress, Total: a.cfg.PendingConns, Refused: a.metrics.HTTP.Refused,
 		},
 		Observer: a.metrics.HTTP, Tracer: a.traceRequest, Metrics: a.metrics.Handler(),
-		Version:  httpapi.Version{Version: b.Version, Commit: b.Commit, Go: goVersion(), Development: a.cfg.Env == config.Development},
+		Version: httpapi.Version{
+			Version: b.Version, Commit: b.Commit, Go: runtime.Version(), Development: a.cfg.Env == config.Development,
+		},
 		Draining: a.draining.Load,
 		Checks:   a.checks(),
 	})
