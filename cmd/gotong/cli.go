@@ -77,7 +77,7 @@ func run(ctx context.Context, args []string, std *stdio) (code int) {
 		args, help, code = []string{"--help"}, std.err, 2
 	}
 	source := config.NewSource()
-	parser, err := newParser(source, help, std.err)
+	parser, err := newParser(&cli{}, source, help, std.err)
 	if err != nil {
 		return fail(std, nil, err)
 	}
@@ -86,11 +86,19 @@ func run(ctx context.Context, args []string, std *stdio) (code int) {
 		return fail(std, nil, usage(source, err))
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
+	std.reread = func() (*config.Config, error) {
+		c, source := new(cli), config.NewSource()
+		parser, err := newParser(c, source, io.Discard, io.Discard)
+		if err == nil {
+			_, err = parser.Parse(args)
+		}
+		return &c.Serve.Config, err
+	}
 	return fail(std, parsed.Selected(), parsed.Run(std, source, parsed))
 }
 
-func newParser(source *config.Source, out, errs io.Writer) (*kong.Kong, error) {
-	return kong.New(&cli{}, append(source.Options(),
+func newParser(into *cli, source *config.Source, out, errs io.Writer) (*kong.Kong, error) {
+	return kong.New(into, append(source.Options(),
 		kong.Name("gotong"), kong.Description(description),
 		kong.Vars{"gates": gateNames(), "scenarios": strings.Join(bench.Names(), ", ")},
 		kong.Writers(out, errs), kong.Exit(func(code int) { panic(exit(code)) }),
@@ -121,6 +129,9 @@ func fail(std *stdio, command *kong.Node, err error) int {
 		return 0
 	}
 	f := explain(err)
+	if f.logged {
+		return f.code
+	}
 	_, _ = fmt.Fprintf(std.err, "%s %v\n", std.paint(red, "gotong:"), f.err)
 	if hint := fitting(f.hint, command); hint != "" {
 		_, _ = fmt.Fprintf(std.err, "Try: %s\n", hint)

@@ -286,7 +286,7 @@ func leaves(n *kong.Node, do func(*kong.Node)) {
 // TestAHintBelongsToItsCommand: whatever fails in whatever command, the hint names no flag
 // that the command lacks, and no command that does not exist.
 func TestAHintBelongsToItsCommand(t *testing.T) {
-	parser, err := newParser(config.NewSource(), io.Discard, io.Discard)
+	parser, err := newParser(&cli{}, config.NewSource(), io.Discard, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +336,7 @@ func TestAHintBelongsToItsCommand(t *testing.T) {
 // TestNoHelpNamesAThingTwice in a row, such as a variable or a word.
 func TestNoHelpNamesAThingTwice(t *testing.T) {
 	var out strings.Builder
-	parser, err := newParser(config.NewSource(), &out, io.Discard)
+	parser, err := newParser(&cli{}, config.NewSource(), &out, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

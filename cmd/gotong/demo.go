@@ -97,7 +97,7 @@ func inUse(addr string) bool {
 
 // run serves, seeds and talks, and stops these in reverse order.
 func (c *demoCmd) run(ctx context.Context, std *stdio) error {
-	log, err := checked(&c.Config, std)
+	log, _, err := checked(&c.Config, std)
 	if err != nil {
 		return err
 	}

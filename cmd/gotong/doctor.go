@@ -162,11 +162,8 @@ func (c *doctorCmd) kept() []string {
 	return paths
 }
 
-// filesBeside is how many files a server opens beside its sessions.
-const filesBeside = 1000
-
 func (c *doctorCmd) checkOpenFiles(_ context.Context, f *findings) {
-	limit, need := app.OpenFiles(), uint64(max(c.MaxSessions, 0))+filesBeside
+	limit, need := app.OpenFiles(), app.FilesFor(c.MaxSessions)
 	switch {
 	case limit == 0:
 		f.addf(gates.NotChecked, "ulimit -n", "the limit is unknown on this system")

@@ -22,6 +22,8 @@ type failure struct {
 	err  error
 	hint string // a command line or a sentence; may be empty
 	code int    // to exit with
+
+	logged bool // the log has it
 }
 
 func (f *failure) Error() string { return f.err.Error() }

@@ -22,7 +22,11 @@ func start() int {
 		return deriveKeys()
 	}
 	endings := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // else it runs under nohup
+	switch serves := len(os.Args) > 1 && os.Args[1] == "serve"; {
+	case signal.Ignored(syscall.SIGHUP): // it runs under nohup
+	case serves: // it means another thing; one that arrives before that must not end the process
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	default:
 		endings = append(endings, syscall.SIGHUP)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), endings...)

@@ -5,6 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sync/errgroup"
 
 	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/config"
@@ -32,11 +37,30 @@ Examples:
 }
 
 func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
-	log, err := checked(&c.Config, std)
+	log, level, err := checked(&c.Config, std)
 	if err != nil {
 		return err
 	}
+	err = c.serve(ctx, std, log, level)
+	if err != nil && linesOfJSON(&c.Config, std) {
+		f := *explain(err)
+		log.ErrorContext(ctx, "the server ended", "cause", f.err, "try", f.hint)
+		f.logged = true
+		return &f
+	}
+	return err
+}
+
+// linesOfJSON reports whether standard error has lines of JSON alone. A person at a terminal
+// reads the first and the last ones as sentences.
+func linesOfJSON(c *config.Config, std *stdio) bool {
+	return c.LogFormat == telemetry.FormatJSON && !std.progress
+}
+
+func (c *serveCmd) serve(ctx context.Context, std *stdio, log *slog.Logger, level *slog.LevelVar) error {
 	app.LeaveSmallHeap()
+	signals, stop := hangups() // one during the start waits
+	defer stop()
 	a, err := app.New(ctx, app.Options{
 		Config: c.Config, Build: build(), Log: log, HashProgram: std.program,
 		CheckpointsNew: c.CheckpointsNew, AcceptRollback: c.AcceptRollback, KeepLogins: c.KeepLogins,
@@ -45,6 +69,8 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 		return err
 	}
 	announce(std, a, &c.Config)
+	app.WarnOfFiles(ctx, log, c.MaxSessions)
+	defer onEach(signals, func() { reload(ctx, std, a, log, level) })()
 	err = a.Run(ctx)
 	if err == nil {
 		_, _ = fmt.Fprintln(std.out, "Stopped.")
@@ -52,19 +78,71 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 	return err
 }
 
-func checked(c *config.Config, std *stdio) (*slog.Logger, error) {
+// hangups returns the SIGHUPs from now on, until stop is called. Under nohup, there are none.
+func hangups() (arrive chan os.Signal, stop func()) {
+	arrive = make(chan os.Signal, 1)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(arrive, syscall.SIGHUP)
+	}
+	return arrive, func() { signal.Stop(arrive) }
+}
+
+// onEach calls do after each signal until the returned function is called.
+func onEach(signals <-chan os.Signal, do func()) (stop func()) {
+	ended := make(chan struct{})
+	var loop errgroup.Group
+	loop.Go(func() error {
+		for {
+			select {
+			case <-signals:
+				do()
+			case <-ended:
+				return nil
+			}
+		}
+	})
+	return func() {
+		close(ended)
+		_ = loop.Wait() // returns no error
+	}
+}
+
+// reload reads the keys of other issuers and the level of the log again.
+func reload(ctx context.Context, std *stdio, a *app.App, log *slog.Logger, level *slog.LevelVar) {
+	c, err := std.reread()
+	if err == nil {
+		_, err = app.CheckConfig(c)
+	}
+	if err == nil {
+		err = a.AcceptKeys(c)
+	}
+	if err == nil {
+		err = telemetry.SetLevel(level, c.LogLevel)
+	}
+	if err != nil {
+		log.ErrorContext(ctx, "the configuration cannot be read again; the earlier one remains", "cause", err)
+		return
+	}
+	log.WarnContext(ctx, "jwt-keys and log-level were read again", "keys", len(c.JWTKeys), "log_level", c.LogLevel)
+}
+
+func checked(c *config.Config, std *stdio) (*slog.Logger, *slog.LevelVar, error) {
 	warnings, err := app.CheckConfig(c)
 	if err != nil {
-		return nil, misconfigured(err)
+		return nil, nil, misconfigured(err)
 	}
-	log, err := telemetry.NewLogger(std.err, c.LogLevel, c.LogFormat)
+	log, level, err := telemetry.NewLogger(std.err, c.LogLevel, c.LogFormat)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, w := range warnings {
-		_, _ = fmt.Fprintf(std.err, "Careful: %s\n", w)
+		if linesOfJSON(c, std) {
+			log.Warn("careful", "what", w)
+		} else {
+			_, _ = fmt.Fprintf(std.err, "Careful: %s\n", w)
+		}
 	}
-	return log, nil
+	return log, level, nil
 }
 
 func misconfigured(err error) error {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"gotong.dev/gotong/internal/config"
 )
 
 // stdio is the input and output of a command, and their properties.
@@ -18,6 +20,8 @@ type stdio struct {
 	terminal bool                                // out is one
 	progress bool                                // err is one
 	colour   bool
+
+	reread func() (*config.Config, error) // parses the command line of serve again, with its file and variables
 
 	program string // the path of this program, which a server starts to hash passwords; empty where it is unknown
 }

@@ -18,12 +18,14 @@ import (
 )
 
 // The server warns of streams that are ahead of the clock: once for all of them
-// when it starts, and at most once a minute when somebody writes to one, however
-// the time of day is set.
+// when it starts, once when somebody writes to one, and once when nobody has for a
+// minute, however the time of day is set.
 func TestStreamsAheadOfTheClock(t *testing.T) {
 	clock := clocktest.Stopped(1_764_000_000_000_000)
 	var out bytes.Buffer
-	a := ahead{log: slog.New(slog.NewTextHandler(&out, nil)), clock: clock}
+	log := slog.New(slog.NewTextHandler(&out, nil))
+	states := newTroubles(log, clock)
+	a := ahead{log: log, clock: clock, state: &states.ahead}
 	logged := func() string { defer out.Reset(); return out.String() }
 	s := memory.New("", memory.Options{})
 	t.Cleanup(func() { _ = s.Close() })
@@ -52,11 +54,17 @@ func TestStreamsAheadOfTheClock(t *testing.T) {
 	write(3)
 	clock.Step(-24 * time.Hour)
 	a.look(t.Context(), s)
-	if text := logged(); !strings.Contains(text, "streams=2") || !strings.Contains(text, "farthest=thread/t2 ahead=48h0m0s") {
+	if text := logged(); !strings.Contains(text, "streams=2") || !strings.Contains(text, "farthest=thread/t2 ahead_ms=172800000") {
 		t.Errorf("two streams are ahead: %s", text)
 	}
+	ended := 0 // the first time, nothing was ahead before
 	for _, step := range clocktest.Steps() {
-		clock.Pass(warnEvery)
+		clock.Pass(aheadRest)
+		states.ahead.Over(t.Context())
+		if text := logged(); strings.Count(text, "no stream is ahead") != ended {
+			t.Errorf("after a minute: %s", text)
+		}
+		ended = 1
 		for range 3 {
 			write(2) // rejected, and logged all the same
 		}
@@ -64,6 +72,7 @@ func TestStreamsAheadOfTheClock(t *testing.T) {
 			clock.Step(d)
 			write(2)
 			clock.Step(-d)
+			states.ahead.Over(t.Context())
 		}
 		if text := logged(); strings.Count(text, "ahead of this machine's clock") != 1 {
 			t.Errorf("in a minute: %s", text)

@@ -79,6 +79,9 @@ type App struct {
 	compared func() gotong.Instant // with a database's clock; nil: none is
 	ahead    ahead
 
+	troubles *troubles
+	rejected atomic.Uint64 // tokens since the start
+
 	hashProgram string
 	hookWaits   HookWaits
 
@@ -132,7 +135,8 @@ func New(ctx context.Context, opts Options) (*App, error) {
 	if a.clock == nil {
 		a.clock = clock.System()
 	}
-	a.ahead = ahead{log: a.log, clock: a.clock}
+	a.troubles = newTroubles(a.log, a.clock)
+	a.ahead = ahead{log: a.log, clock: a.clock, state: &a.troubles.ahead}
 	if opts.Clock == nil {
 		a.compared = a.now
 	}
@@ -311,7 +315,7 @@ func (a *App) parts() []func(context.Context) error {
 	return []func(context.Context) error{
 		a.hub.Run, a.live.Run, a.watch.Run, a.newCheck().Run, a.readers.Run, a.keepCheckpoints,
 		func(ctx context.Context) error { a.ahead.look(ctx, a.bare); return nil },
-		giveBack, a.pushes, a.mails,
+		giveBack, a.pushes, a.mails, a.lookOut,
 		func(context.Context) error { return serve(a.main, a.mainPort) },
 		func(context.Context) error { return serve(a.admin, a.adminPort) },
 	}

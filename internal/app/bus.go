@@ -91,12 +91,11 @@ func (a *App) busObserver(name string) bus.Observer {
 	return bus.Observer{
 		Connected: func() {
 			m.Connected(true)
-			a.log.InfoContext(a.base, "the bus is connected", "bus", name)
+			a.troubles.bus.Over(a.base)
 		},
 		Lost: func(why error) {
 			m.Connected(false)
-			a.log.WarnContext(a.base, "the bus is away; this node finds commits of other nodes by polling the store",
-				"bus", name, "cause", why)
+			a.troubles.bus.Met(a.base, "bus", name, "cause", why)
 		},
 		Sent: m.Sent, Received: m.Received, Dropped: m.Dropped,
 	}

@@ -12,6 +12,7 @@ import (
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/trouble"
 )
 
 const maxPlaces = 1000
@@ -21,6 +22,8 @@ const maxPlaces = 1000
 type watchful struct {
 	store.Store
 	report func(err error)
+	wrote  func(ctx context.Context, err error) // after each write
+	asked  func(ctx context.Context, err error) // after each question for the positions
 
 	stopped atomic.Pointer[error] // set: no write is accepted any more
 
@@ -31,10 +34,12 @@ type watchful struct {
 
 func (a *App) keep(opened store.Whole) {
 	a.bare = opened
-	a.damage = &watchful{Store: opened, places: map[string]bool{}, report: func(err error) {
-		a.metrics.Damaged()
-		a.log.ErrorContext(a.base, "the log is damaged", "cause", err)
-	}}
+	a.damage = &watchful{
+		Store: opened, places: map[string]bool{}, wrote: a.troubles.wrote, asked: a.troubles.asked, report: func(err error) {
+			a.metrics.Damaged()
+			a.log.ErrorContext(a.base, "the log is damaged", "cause", err)
+		},
+	}
 	a.store = a.damage
 }
 
@@ -54,10 +59,14 @@ func (w *watchful) Submit(
 	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
 ) {
 	if err := w.stopped.Load(); err != nil {
+		w.wrote(ctx, *err)
 		done(nil, *err)
 		return
 	}
-	w.Store.Submit(ctx, batch, announce, done)
+	w.Store.Submit(ctx, batch, announce, func(out []store.Outcome, err error) {
+		w.wrote(ctx, err)
+		done(out, err)
+	})
 }
 
 // SetRegister implements [store.Registers].
@@ -67,7 +76,16 @@ func (w *watchful) SetRegister(
 	if err := w.stopped.Load(); err != nil {
 		return *err
 	}
-	return w.Store.SetRegister(ctx, key, expect, body, expires)
+	err := w.Store.SetRegister(ctx, key, expect, body, expires)
+	w.wrote(ctx, err)
+	return err
+}
+
+// Positions implements [store.Log].
+func (w *watchful) Positions(ctx context.Context) ([gotong.Partitions]uint64, error) {
+	positions, err := w.Store.Positions(ctx)
+	w.asked(ctx, err)
+	return positions, err
 }
 
 // Load implements [store.Committer].
@@ -115,21 +133,12 @@ func (w *watchful) place(err error) {
 type ahead struct {
 	log   *slog.Logger
 	clock clock.Clock
-	last  atomic.Int64 // the moment of the latest warning
+	state *trouble.State
 }
 
-// warnEvery is the shortest time between two warnings. Without it a busy stream
-// that is ahead would fill the log.
-const warnEvery = time.Minute
-
-// warn logs a command to such a stream, at most once in warnEvery.
+// warn notes a command to such a stream.
 func (a *ahead) warn(ctx context.Context, stream gotong.Stream, by time.Duration) {
-	last, now := a.last.Load(), a.clock.Mono()
-	if now.Sub(clock.Moment(last)) < warnEvery || !a.last.CompareAndSwap(last, int64(now)) {
-		return
-	}
-	a.log.WarnContext(ctx, "the newest event of a stream is ahead of this machine's clock; check the clock",
-		"stream", stream, "ahead", by.Round(time.Millisecond))
+	a.state.Met(ctx, "stream", stream, "ahead_ms", by.Milliseconds())
 }
 
 // look logs, once, the streams that are ahead when the server starts.
@@ -156,6 +165,6 @@ func (a *ahead) look(ctx context.Context, from store.Mover) {
 	}
 	if count > 0 {
 		a.log.WarnContext(ctx, "the newest events of streams are ahead of this machine's clock; check the clock", "streams", count,
-			"farthest", farthest.Stream, "ahead", farthest.Head.At.Sub(a.clock.Now()).Round(time.Millisecond))
+			"farthest", farthest.Stream, "ahead_ms", farthest.Head.At.Sub(a.clock.Now()).Milliseconds())
 	}
 }

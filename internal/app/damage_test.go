@@ -26,7 +26,7 @@ func (g *gaps) ReadPartition(_ context.Context, p gotong.Partition, from, _ uint
 // A missing event is reported once, however many clients ask for it.
 func TestDamageIsReportedOnce(t *testing.T) {
 	g, reports := &gaps{}, 0
-	w := &watchful{Store: g, places: map[string]bool{}, report: func(error) { reports++ }}
+	w := &watchful{Store: g, places: map[string]bool{}, report: func(error) { reports++ }, asked: func(context.Context, error) {}}
 	load := func(err error) {
 		t.Helper()
 		g.err = err

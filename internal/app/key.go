@@ -43,6 +43,16 @@ func keysOf(cfg *config.Config) ([]auth.Key, error) {
 	return keys, nil
 }
 
+// AcceptKeys replaces the keys of other issuers by those of a configuration that was read
+// again. On an error, the earlier ones remain.
+func (a *App) AcceptKeys(cfg *config.Config) error {
+	keys, err := keysOf(cfg)
+	if err != nil {
+		return err
+	}
+	return a.auth.AcceptKeys(keys)
+}
+
 func needsSigningKey(cfg *config.Config) bool { return cfg.SigningKey == "" && !ownStore(cfg) }
 
 // ownStore reports whether no other node can open this store.

@@ -66,7 +66,7 @@ func (a *App) newHub() *live.Hub {
 			},
 			Subscribed: func() { m.Subscribed("all") }, Unsubscribed: func(reason string) { m.Unsubscribed("all", reason) },
 			Replayed: m.Replayed, CatchUpWaiting: m.CatchUpWaiting, CatchUpRunning: m.CatchUpRunning, Dropped: m.Dropped,
-			Fault: func(err error) { a.log.WarnContext(a.base, "delivery could not read the store", "cause", err) },
+			Fault: a.faulty,
 		},
 	})
 }
@@ -97,7 +97,7 @@ func (a *App) newAuth(secret []byte) error {
 	a.auth, err = auth.New(a.base, auth.Options{
 		Store: a.store, Executor: a.engine, Clock: a.clock, Secret: secret, Keys: keys, Bypass: a.cfg.DevBypass, Users: users(),
 		AccessLife: a.cfg.AccessTokenLife, RefreshLife: a.cfg.RefreshLife, Hashes: a.cfg.PasswordHashes,
-		Observer: a.metrics.Auth, Log: a.log,
+		Observer: verifications{a.metrics.Auth, a}, Log: a.log,
 		Busy: a.engine.Busy, HashProgram: a.hashProgram,
 		Shared:    a.shared(),
 		Connected: func(userID string) map[string]bool { return a.live.LoginsOf(userID) },

@@ -112,6 +112,7 @@ type Service struct {
 	names     *names
 	revoked   *revocations
 	stop      context.CancelFunc
+	accept    func([]Key) error
 }
 
 // New returns a service. It fetches published key sets once, and refreshes them
@@ -139,7 +140,7 @@ func New(ctx context.Context, opts Options) (*Service, error) {
 		opts.Log.WarnContext(ctx, "a password is hashed in the server's own process", "cause", err)
 	})
 	return &Service{
-		opts: opts, tokens: t, stop: stop,
+		opts: opts, tokens: t, stop: stop, accept: func(keys []Key) error { return t.accept(ctx, keys, opts.Log) },
 		passwords: newPasswords(&opts, keys),
 		addresses: newGuesses("address", 20, time.Second, 5*time.Minute),
 		accounts:  newGuesses("account", 10, time.Second, 30*time.Second),
@@ -172,6 +173,11 @@ func withDefaults(o Options) Options {
 	}
 	return o
 }
+
+// AcceptKeys replaces the keys of other issuers. On an error, those from before remain. A
+// token of a key that was removed is accepted for up to a second more, and a connection that
+// it opened remains until the token expires.
+func (s *Service) AcceptKeys(keys []Key) error { return s.accept(keys) }
 
 // Close stops the refreshing of published key sets and the processes that hash
 // passwords.

@@ -9,9 +9,11 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -32,13 +34,19 @@ type tokens struct {
 	header string // of access tokens, encoded: always the same, so that it need not be read
 	life   time.Duration
 	own    map[string]pinned // the server's keys, by kid
-	keys   map[string]pinned // of other issuers, by kid
-	sets   []pinned          // published by other issuers
+	others atomic.Pointer[others]
 	now    func() gotong.Instant
 }
 
+// others are the keys of other issuers.
+type others struct {
+	keys map[string]pinned // by kid
+	sets []pinned          // published ones
+	stop func()            // ends the refreshing of published sets
+}
+
 func newTokens(ctx context.Context, o *Options) (*tokens, error) {
-	t := &tokens{secret: o.Secret, life: o.AccessLife, now: o.Clock.Now, keys: map[string]pinned{}}
+	t := &tokens{secret: o.Secret, life: o.AccessLife, now: o.Clock.Now}
 	t.key = t.derive("access")
 	t.kid = "g" + hex.EncodeToString(t.derive("kid")[:6])
 	hs := jwt.SigningMethodHS256.Alg()
@@ -48,22 +56,38 @@ func newTokens(ctx context.Context, o *Options) (*tokens, error) {
 	}
 	t.header, _, _ = strings.Cut(own, ".")
 	t.own = map[string]pinned{t.kid: {alg: hs, key: t.key}, t.operatorKid(): {alg: hs, key: t.operatorKey()}}
-	for _, k := range o.Keys {
-		p, err := newPinned(ctx, k, o.Log)
-		if err != nil {
-			return nil, err
-		}
-		if k.JWKS != "" {
-			t.sets = append(t.sets, p)
-			continue
-		}
-		_, twice := t.keys[k.ID]
-		if _, ours := t.own[k.ID]; twice || ours {
-			return nil, errors.New("auth: two keys have one kid")
-		}
-		t.keys[k.ID] = p
+	if err := t.accept(ctx, o.Keys, o.Log); err != nil {
+		return nil, err
 	}
 	return t, nil
+}
+
+// accept replaces the keys of other issuers; on an error, those from before remain.
+func (t *tokens) accept(ctx context.Context, keys []Key, log *slog.Logger) error {
+	ctx, stop := context.WithCancel(ctx)
+	next := &others{keys: map[string]pinned{}, stop: stop}
+	for _, k := range keys {
+		p, err := newPinned(ctx, k, log)
+		_, twice := next.keys[k.ID]
+		_, ours := t.own[k.ID]
+		switch {
+		case err != nil:
+		case k.JWKS != "":
+			next.sets = append(next.sets, p)
+			continue
+		case twice || ours:
+			err = errors.New("auth: two keys have one kid")
+		}
+		if err != nil {
+			stop()
+			return err
+		}
+		next.keys[k.ID] = p
+	}
+	if before := t.others.Swap(next); before != nil {
+		before.stop()
+	}
+	return nil
 }
 
 // derive returns a secret for one purpose: a MAC of the fields, each after its
@@ -193,15 +217,16 @@ func readHeader(part string) (alg, kid string, err error) {
 // keyOf returns the key of a token, which must be of the algorithm that the
 // token names, and what that key is pinned to.
 func (t *tokens) keyOf(alg, kid string) (pinned, any, error) {
+	others := t.others.Load()
 	p, ok := t.own[kid]
 	if !ok {
-		p, ok = t.keys[kid]
+		p, ok = others.keys[kid]
 	}
 	if ok {
 		key, err := p.of(alg, kid)
 		return p, key, err
 	}
-	for _, set := range t.sets {
+	for _, set := range others.sets {
 		if key, err := set.of(alg, kid); err == nil {
 			return set, key, nil
 		}

@@ -406,7 +406,7 @@ func FuzzTokenParse(f *testing.F) {
 			if p, ok := h.tokens.own[kid]; ok {
 				return p.key, nil
 			}
-			return h.tokens.keys[kid].key, nil
+			return h.tokens.others.Load().keys[kid].key, nil
 		})
 		if err != nil || all["sub"] != c.Subject || all["role"] != string(c.Role) {
 			t.Errorf("%s: accepted as %+v; the library reads %v, %v", text, c, all, err)

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/trouble"
 )
 
 // endedName is the collection of notices, with which a node announces that logins of
@@ -65,6 +67,7 @@ type Watch struct {
 	end     func(Principal)
 	turn    int          // where the next round begins among the logins
 	seen    atomic.Int64 // the moment at which the latest complete round began
+	trouble trouble.State
 
 	mu    sync.Mutex
 	hints map[string]struct{}
@@ -76,6 +79,10 @@ type Watch struct {
 func (s *Service) NewWatch(logins func() []Principal, end func(Principal)) *Watch {
 	return &Watch{
 		service: s, logins: logins, end: end, hints: map[string]struct{}{}, wake: make(chan struct{}, 1),
+		trouble: trouble.State{
+			Log: s.opts.Log, Clock: s.opts.Clock, Level: slog.LevelWarn, Begins: "the logins that ended on other nodes cannot be read",
+			Ends: "the logins that ended on other nodes can be read again",
+		},
 	}
 }
 
@@ -128,8 +135,9 @@ func (w *Watch) round(ctx context.Context) {
 	defer cancel()
 	if err := w.read(limited); err == nil {
 		w.seen.Store(int64(began))
+		w.trouble.Over(ctx)
 	} else if ctx.Err() == nil {
-		w.service.opts.Log.WarnContext(ctx, "the logins that ended on other nodes could not be read", "cause", err)
+		w.trouble.Met(ctx, "cause", err)
 	}
 }
 

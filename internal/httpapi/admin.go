@@ -33,6 +33,9 @@ type health struct {
 // checkTimeout bounds all checks of one answer.
 const checkTimeout = 2 * time.Second
 
+// healthRoutes are the patterns that programs ask all the time.
+var healthRoutes = [...]string{"GET /livez", "GET /readyz", "GET /metrics"}
+
 // mount adds /livez, /readyz and /version. Only with detailed do the answers
 // contain the single checks.
 func (h health) mount(mux *http.ServeMux, detailed bool) {

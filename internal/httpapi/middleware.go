@@ -175,8 +175,13 @@ func (e *edge) over(w *writer, r *http.Request, call *Call, took time.Duration) 
 	if !gotong.ValidRequestID(clientID) {
 		clientID = ""
 	}
-	e.log.InfoContext(r.Context(), "request", "method", r.Method, "route", r.Pattern, "status", w.status,
-		"bytes", w.bytes, "took", took, "code", string(call.code), "user_id", call.Principal.UserID, "request_id", call.RequestID,
+	level := slog.LevelInfo
+	if slices.Contains(healthRoutes[:], r.Pattern) {
+		level = slog.LevelDebug // a line per check would hide the others
+	}
+	e.log.Log(r.Context(), level, "request", "method", r.Method, "route", r.Pattern, "status", w.status,
+		"bytes", w.bytes, "took_ms", float64(took.Microseconds())/1000, "code", string(call.code),
+		"user_id", call.Principal.UserID, "request_id", call.RequestID,
 		"correlation_id", call.CorrelationID, "trace_id", call.TraceID, "client_request_id", clientID)
 }
 

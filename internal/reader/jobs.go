@@ -45,7 +45,6 @@ type queue struct {
 	wake     chan struct{}
 	jobs     sync.WaitGroup
 	searched clock.Moment // when leases of a clock that was set back were last searched for
-	fault    bool         // the store failed since the last success
 
 	mu      sync.Mutex
 	running map[string]*claim
@@ -96,13 +95,11 @@ func (q *queue) turn(ctx, work context.Context) time.Duration {
 		jobs, err = q.runner.opt.Store.ClaimJobs(ctx, q.handler.Queue, now, now.Add(term), free)
 	}
 	if err != nil {
-		if !q.fault && ctx.Err() == nil {
+		if ctx.Err() == nil {
 			q.runner.fault(ctx, err)
 		}
-		q.fault = true
 		return scan
 	}
-	q.fault = false
 	q.begin(work, next, jobs)
 	switch {
 	case next > now:

@@ -38,7 +38,6 @@ type partition struct {
 	full   chan struct{} // half of the room for offered commits is used
 
 	followers []*follower // nil: not loaded
-	fault     bool        // the store failed since the last success
 
 	mu      sync.Mutex
 	mine    bool   // this node runs it

@@ -43,7 +43,6 @@ func (p *partition) turn(ctx context.Context) time.Duration {
 	err := store.Guard(func() (err error) { more, err = p.round(ctx); return err })
 	switch {
 	case err == nil:
-		p.fault = false
 		p.show()
 		switch {
 		case more && p.far():
@@ -59,8 +58,7 @@ func (p *partition) turn(ctx context.Context) time.Duration {
 		p.followers = nil // their cursors are ahead of the effects that were written
 		return never
 	case errors.Is(err, store.ErrConflict): // another node runs it, or someone moved a cursor
-	case !p.fault:
-		p.fault = true
+	default:
 		p.runner.fault(ctx, err)
 	}
 	p.followers = nil

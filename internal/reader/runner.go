@@ -14,6 +14,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/trouble"
 )
 
 // Store is the part of a store that readers and jobs use.
@@ -47,6 +48,7 @@ type Runner struct {
 	queues  []*queue
 	group   sync.WaitGroup
 	version uint64 // of this node's register
+	trouble trouble.State
 }
 
 // How often a node looks around.
@@ -62,6 +64,8 @@ func New(opt Options, readers []Reader, handlers []Handler) (*Runner, error) {
 		return nil, err
 	}
 	r := &Runner{opt: opt, node: rand.Text(), readers: readers}
+	r.trouble.Log, r.trouble.Clock, r.trouble.Level, r.trouble.Rest = opt.Log, opt.Clock, slog.LevelWarn, 2*poll
+	r.trouble.Begins, r.trouble.Ends = "readers or jobs cannot use the store; they try again", "readers and jobs use the store again"
 	for i := range r.parts {
 		r.parts[i] = &partition{
 			runner: r, id: gotong.Partition(i), wake: make(chan struct{}, 1), full: make(chan struct{}, 1), mine: !opt.Shared,
@@ -130,12 +134,14 @@ func (r *Runner) Woken(p gotong.Partition, position uint64) {
 // reported: commits of other nodes, and decisions of operators.
 func (r *Runner) look(ctx context.Context) {
 	var marks map[string]rebuild
-	for fault := false; ; {
+	for {
 		err := store.Guard(func() (err error) { marks, err = r.lookOnce(ctx, marks); return err })
-		if err != nil && !fault && ctx.Err() == nil {
+		switch {
+		case err == nil:
+			r.trouble.Over(ctx)
+		case ctx.Err() == nil:
 			r.fault(ctx, err)
 		}
-		fault = err != nil
 		if !pause(ctx, poll, nil) {
 			break
 		}
@@ -247,7 +253,7 @@ func ownerOf(p gotong.Partition, names []string) (owner string) {
 }
 
 func (r *Runner) fault(ctx context.Context, err error) {
-	r.opt.Log.WarnContext(ctx, "readers or jobs cannot use the store; they try again", "cause", err)
+	r.trouble.Met(ctx, "cause", err)
 }
 
 func (r *Runner) stopped(ctx context.Context, s *Stop, cause error) {

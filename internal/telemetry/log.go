@@ -18,21 +18,31 @@ const (
 
 // NewLogger returns a logger that writes lines of at least this level (debug,
 // info, warn, error) to w, in JSON or as text. Lines carry trace_id and span_id
-// of their context.
-func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
-	var least slog.Level
-	if err := least.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("telemetry: log level must be debug, info, warn or error: %w", err)
+// of their context. The level can be changed later.
+func NewLogger(w io.Writer, level, format string) (*slog.Logger, *slog.LevelVar, error) {
+	least := new(slog.LevelVar)
+	if err := SetLevel(least, level); err != nil {
+		return nil, nil, err
 	}
 	opts := &slog.HandlerOptions{Level: least, ReplaceAttr: blank}
 	switch format {
 	case FormatJSON:
-		return slog.New(correlated{slog.NewJSONHandler(w, opts)}), nil
+		return slog.New(correlated{slog.NewJSONHandler(w, opts)}), least, nil
 	case FormatText:
-		return slog.New(correlated{slog.NewTextHandler(w, opts)}), nil
+		return slog.New(correlated{slog.NewTextHandler(w, opts)}), least, nil
 	default:
-		return nil, fmt.Errorf("telemetry: log format must be %s or %s", FormatJSON, FormatText)
+		return nil, nil, fmt.Errorf("telemetry: log format must be %s or %s", FormatJSON, FormatText)
 	}
+}
+
+// SetLevel sets a level by its name: debug, info, warn or error.
+func SetLevel(level *slog.LevelVar, name string) error {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(name)); err != nil {
+		return fmt.Errorf("telemetry: log level must be debug, info, warn or error: %w", err)
+	}
+	level.Set(l)
+	return nil
 }
 
 // private are words that, in the name of an attribute, suggest content or a

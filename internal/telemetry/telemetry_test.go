@@ -30,7 +30,7 @@ const (
 
 func TestLogCarriesTheIDsOfItsContext(t *testing.T) {
 	var out bytes.Buffer
-	log, err := NewLogger(&out, "info", FormatJSON)
+	log, _, err := NewLogger(&out, "info", FormatJSON)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestLogCarriesTheIDsOfItsContext(t *testing.T) {
 
 func TestLogWithoutContextHasNoEmptyIDs(t *testing.T) {
 	var out bytes.Buffer
-	log, err := NewLogger(&out, "info", FormatText)
+	log, _, err := NewLogger(&out, "info", FormatText)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestLogWithoutContextHasNoEmptyIDs(t *testing.T) {
 
 func TestLogBlanksContentAndSecrets(t *testing.T) {
 	var out bytes.Buffer
-	log, err := NewLogger(&out, "info", FormatJSON)
+	log, _, err := NewLogger(&out, "info", FormatJSON)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestLogBlanksContentAndSecrets(t *testing.T) {
 
 func TestLoggerRefusesWhatItDoesNotKnow(t *testing.T) {
 	for _, tc := range []struct{ level, format string }{{"loud", FormatJSON}, {"info", "xml"}, {"", ""}} {
-		if _, err := NewLogger(io.Discard, tc.level, tc.format); err == nil {
+		if _, _, err := NewLogger(io.Discard, tc.level, tc.format); err == nil {
 			t.Errorf("%+v was taken", tc)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -75,5 +76,30 @@ func (s *socket) readToTheEnd(posts bool, stream gotong.Stream, answered func())
 			}
 			n++
 		}
+	}
+}
+
+// TestLinesNameTheUser: so do the lines of every transport.
+func TestLinesNameTheUser(t *testing.T) {
+	w := newWorld(t)
+	stream := w.thread("ann")
+	w.poll("ann", "?wait=0"+streams(stream))
+	sse := w.sse("ann", "?cursor="+cursorOf(stream, 1), "")
+	sse.want("subscribed")
+	s := w.dial("")
+	s.send("op", "auth", "token", "t-ann") // after the request that opened the connection
+	s.want("welcome")
+	if err := w.hub.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, line := range []string{`/v1/realtime/poll" `, `/v1/realtime/sse" `, `msg="session ended" transport=ws `} {
+		w.until(line, func() bool {
+			for text := range strings.Lines(w.log.String()) {
+				if strings.Contains(text, line) && strings.Contains(text, "user_id=ann") && strings.Contains(text, "took_ms=") {
+					return true
+				}
+			}
+			return false
+		})
 	}
 }

@@ -125,6 +125,9 @@ func New(opts Options) *Server {
 	if opts.Clock == nil {
 		opts.Clock = clock.System()
 	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
 	if opts.Recheck == nil {
 		opts.Recheck = func(context.Context, auth.Principal) error { return nil }
 	}
@@ -267,7 +270,12 @@ func (s *Server) Open() (webSockets, streams int) {
 
 // authenticate returns the principal of the header or of a ticket. Without
 // either, it returns nil.
-func (s *Server) authenticate(r *http.Request, ticket string) (*httpapi.Principal, error) {
+func (s *Server) authenticate(r *http.Request, ticket string) (p *httpapi.Principal, err error) {
+	defer func() {
+		if err == nil && p != nil {
+			httpapi.CallOf(r.Context()).Principal = *p // for the log
+		}
+	}()
 	if header := r.Header.Get("Authorization"); header != "" {
 		token := httpapi.BearerToken(r)
 		if token == "" {

@@ -42,6 +42,7 @@ const batchBytes = 64 << 10
 type conn struct {
 	server      *Server
 	wire        wire
+	opened      clock.Moment
 	correlation string
 	trace       string // of the request that opened it; errors quote it
 	pending     *httpapi.Pending
@@ -84,7 +85,8 @@ func (s *Server) newConn(call *httpapi.Call) *conn {
 	c.wire.times = &s.times
 	c.wire.onCut = c.rouse
 	c.reading.Store(1) // until it is watched or read
-	c.since.Store(int64(s.opts.Clock.Mono()))
+	c.opened = s.opts.Clock.Mono()
+	c.since.Store(int64(c.opened))
 	return c
 }
 
@@ -300,6 +302,16 @@ func (c *conn) over(cause error) {
 	delete(c.server.conns, c)
 	c.server.mu.Unlock()
 	c.server.closed("ws", c.ending)
+	c.server.opts.Log.Info("session ended", slog.String("transport", "ws"), slog.String("reason", c.ending),
+		slog.String("user_id", c.userID()), slog.Int64("took_ms", c.server.opts.Clock.Mono().Sub(c.opened).Milliseconds()))
+}
+
+// userID returns the user of the connection; "" before it has authenticated.
+func (c *conn) userID() string {
+	if p := c.principal.Load(); p != nil {
+		return p.UserID
+	}
+	return ""
 }
 
 // fence keeps a panic from ending more than this connection.
@@ -313,5 +325,5 @@ func (c *conn) fence() {
 
 func (c *conn) fault(cause any) {
 	c.server.opts.Log.Error("an internal error ended a connection",
-		slog.Any("fault", cause), slog.String("stack", string(debug.Stack())))
+		slog.Any("fault", cause), slog.String("user_id", c.userID()), slog.String("stack", string(debug.Stack())))
 }

@@ -219,6 +219,9 @@ func (s *Store) Connections() uint64 { return uint64(s.pool.Stat().NewConnsCount
 // so later writes can always succeed.
 func (s *Store) Failed() error { return nil }
 
+// ClockFault returns why the node's clock forbids writing; nil if it does not.
+func (s *Store) ClockFault() error { return s.clock.Fault() }
+
 // Close writes what is queued, waits for the calls that run and closes the
 // connections. Every later call fails with [store.ErrClosed].
 func (s *Store) Close() error {

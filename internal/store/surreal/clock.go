@@ -6,6 +6,9 @@ import (
 	"gotong.dev/gotong"
 )
 
+// ClockFault returns why the node's clock forbids writing; nil if it does not.
+func (s *Store) ClockFault() error { return s.clock.Fault() }
+
 // Time returns the time of the database's clock.
 func (s *Store) Time(ctx context.Context) (gotong.Instant, error) {
 	var micros int64
