@@ -97,8 +97,7 @@ release-check: $(SBOM) ## build a release twice in different directories and com
 vulncheck: ## look for known vulnerabilities; says so if their database cannot be reached
 	dev/vulncheck $(VULNCHECK)
 
-# Tests start servers and databases, and wait for them: three packages at a time keep
-# two processors busy. The longest come first, so that none of them runs alone at the end.
+# The longest packages come first, so that none of them runs alone at the end.
 FIRST := $(if $(filter ./...,$(PKGS)),$(addprefix ./internal/,e2e store/surreal copy gates httpapi conformance) ./cmd/gotong)
 
 .PHONY: test
@@ -108,7 +107,7 @@ test: install ## install what the tests need and run them all
 	$(MAKE) --no-print-directory sdk-test
 	sdk/js/node_modules/.bin/tsc -p internal/console/app
 	$(GO) -C internal/console/dev test -count 1 -timeout 30m ./...
-	$(GO) test -p 3 -timeout 30m $(TESTFLAGS) $(FIRST) $(PKGS)
+	$(GO) test -timeout 30m $(TESTFLAGS) $(FIRST) $(PKGS)
 
 .PHONY: sdk
 sdk: install ## build the client for browsers and Node into sdk/js/dist
@@ -144,7 +143,7 @@ UNWATCHED    := $(patsubst %,-gcflags='%=-race=false',modernc.org/... regexp/...
 
 .PHONY: race
 race: install ## run the tests under the race detector (needs a C compiler)
-	GORACE="$(GORACE) atexit_sleep_ms=50" CGO_ENABLED=1 $(GO) test -race $(UNWATCHED) -p 3 -timeout 30m $(TESTFLAGS) $(FIRST) $$($(GO) list $(PKGS) | grep -vE '$(ONEGOROUTINE)')
+	GORACE="$(GORACE) atexit_sleep_ms=50" CGO_ENABLED=1 $(GO) test -race $(UNWATCHED) -timeout 30m $(TESTFLAGS) $(FIRST) $$($(GO) list $(PKGS) | grep -vE '$(ONEGOROUTINE)')
 
 .PHONY: vet
 vet: install ## go vet
@@ -161,6 +160,7 @@ fmt: $(LINT) ## format the Go files
 .PHONY: tidy-check
 tidy-check: install ## fail if go.mod or go.sum is not what the code needs
 	$(GO) mod tidy -diff
+	$(GO) -C tools mod tidy -diff
 
 .PHONY: generate
 generate: install ## write again what is generated from the code

@@ -36,7 +36,7 @@ func (g *guard) before(ctx huma.Context, next func(huma.Context)) {
 	route, call := routeOf(ctx), CallOf(ctx.Context())
 	if route.Successor != "" {
 		w.Header().Set("Deprecation", deprecated)
-		w.Header().Add("Link", "<"+strings.Replace(route.Successor, "{id}", r.PathValue("id"), 1)+`>; rel="successor-version"`)
+		w.Header().Add("Link", "<"+route.Successor+`>; rel="successor-version"`)
 	}
 	err := g.admit(r, route, call)
 	if err == nil {

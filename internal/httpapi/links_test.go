@@ -61,7 +61,7 @@ func TestTheEarlierRouteNamesItsSuccessor(t *testing.T) {
 	w := newWorld(t)
 	ani := w.signUp("ani")
 	th := ani.thread("public")
-	want := "<" + th + `/messages>; rel="successor-version"`
+	const want = `<../messages>; rel="successor-version"`
 	for _, a := range []*answer{ani.get(th + "/messages/poll").want(200), w.do(http.MethodGet, th+"/messages/poll", nil).want(401)} {
 		if a.header.Get("Deprecation") != "@1795996800" || a.header.Values("Link")[0] != want {
 			t.Errorf("%v", a.header)

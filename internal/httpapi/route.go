@@ -37,7 +37,7 @@ type Route struct {
 	Counts      bool   // with Strict: the handler calls [Count] after it has read the proof of a login
 	Write       bool   // changes something and accepts an Idempotency-Key
 	Sends       string // the media type of a body that is not JSON; a form has the part file
-	Successor   string // the path of the route that replaces it; set: it is deprecated
+	Successor   string // the route that replaces it, relative to this one; set: it is deprecated
 	Gives       string // the media type of an answer that is not JSON
 }
 

@@ -28,7 +28,7 @@ func (c *chat) messageRoutes(api *httpapi.API) {
 	}, c.getMessage)
 	httpapi.Register(api, httpapi.Route{
 		ID: "poll-messages", Method: http.MethodGet, Path: base + "/poll", Tag: tagMessages,
-		Summary: "Read messages (for earlier clients)", Successor: base,
+		Summary: "Read messages (for earlier clients)", Successor: "../messages",
 		Description: about + " It never waits; use /v1/realtime/poll to wait.",
 	}, c.listMessages)
 }

@@ -192,7 +192,8 @@ func (s *server) settings(ctx context.Context, c *pgx.Conn) ([]string, error) {
 		return []string{survives + ", not the loss of its disk: synchronous_standby_names is empty, " +
 			"and after a promotion of a standby the last writes may be missing"}, nil
 	case syncs == "local":
-		return []string{survives + ", not the loss of its disk: synchronous_commit is local, so no write waits for the standbys " + standbys}, nil
+		return []string{survives + ", not the loss of its disk: synchronous_commit is local, " +
+			"so no write waits for the standbys " + standbys}, nil
 	case syncs == "remote_write":
 		return []string{survives + ", and the loss of its disk unless the standby crashes at the same moment (remote_write)"}, nil
 	default:
