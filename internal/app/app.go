@@ -236,8 +236,8 @@ func (a *App) newEngine() *engine.Engine {
 	})
 }
 
-// checkModes rejects directories in which every user of the machine could exchange
-// what the server keeps.
+// checkModes rejects the server's directories if all users of the machine may write
+// to them: they could replace its files.
 func (a *App) checkModes() error {
 	for _, dir := range []string{a.cfg.Data, a.cfg.CheckpointsDir()} {
 		info, err := os.Stat(dir)

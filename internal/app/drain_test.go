@@ -18,9 +18,9 @@ import (
 	"gotong.dev/gotong/internal/config"
 )
 
-// From the first sign of a shutdown /readyz answers 503 draining, so that
-// nothing new is sent here, while what is in flight is still answered. systemd is told
-// of the beginning, that the store answers, and of the end.
+// Once a shutdown begins, /readyz answers 503 draining, so that balancers send no new
+// requests; the server still answers the requests that it has. systemd receives
+// READY=1, WATCHDOG=1 and STOPPING=1.
 func TestReadyWhileDraining(t *testing.T) {
 	t.Cleanup(web.CloseIdleConnections)
 	heard := systemd(t)

@@ -100,7 +100,7 @@ func (s *Source) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 	if err != nil {
 		return nil, err
 	}
-	path := flag.Tag.Type == "path" // of which kong would make the working directory if it is empty
+	path := flag.Tag.Type == "path" // kong reads an empty path as the working directory
 	if from != "" && (value != "" || !path) {
 		s.from[flag.Name] = from
 		return value, nil

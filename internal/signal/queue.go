@@ -47,10 +47,10 @@ func (q *Queue[F]) Add(m *bus.Signal, form F, most int) (dropped bool) {
 	return dropped
 }
 
-// Take passes to give the signals of streams of which the session may receive signals
-// now. Of those about which that will be known later, it keeps what the server sends to
-// users about themselves, of which no later signal makes up for a lost one; it drops the
-// others.
+// Take empties the queue. It passes a signal to give if the session may receive signals
+// of its stream now. If that will be known later, Take keeps the signals that the server
+// sends to users about themselves, because no later signal replaces a lost one. It drops
+// all others.
 func (q *Queue[F]) Take(may func(gotong.Stream) (now, later bool), give func(F)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

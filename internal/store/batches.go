@@ -21,17 +21,23 @@ type Batch struct {
 	Out     []Outcome
 }
 
-// SubmitTo submits a batch to the queue of an adapter whose work is [Batch].
+// SubmitTo submits a batch to the queue of an adapter whose work is [Batch]. Its error
+// is [ErrMalformed] if a commit is, or if it changes documents of other collections.
 func SubmitTo(
-	ctx context.Context, w *Writer[Batch], batch []Commit, announce func([]Outcome), done func([]Outcome, error),
+	ctx context.Context, w *Writer[Batch], collections map[string]bool,
+	batch []Commit, announce func([]Outcome), done func([]Outcome, error),
 ) {
+	if err := checkBatch(batch, collections); err != nil {
+		done(nil, err)
+		return
+	}
 	b := Batch{batch, make([]Outcome, len(batch))}
 	w.Submit(ctx, CommitWork(b, batch, b.Out, announce, done))
 }
 
-// CheckBatch returns [ErrMalformed] unless each commit passes [Commit.Check] and
+// checkBatch returns [ErrMalformed] unless each commit passes [Commit.Check] and
 // changes documents of these collections alone.
-func CheckBatch(batch []Commit, collections map[string]bool) error {
+func checkBatch(batch []Commit, collections map[string]bool) error {
 	for i := range batch {
 		if err := batch[i].Check(); err != nil {
 			return err

@@ -17,8 +17,9 @@ import (
 
 var drained = flag.Int("drained", 100, "how many sessions are drained under load; make soak takes 500")
 
-// TestDrainUnderLoad: at a restart with many sessions of a thread in which 20 of them post all the
-// time, each receives going_away once, no event after it, and close code 1012.
+// TestDrainUnderLoad: many sessions follow a thread, 20 of them post all the time, and the
+// server drains. Each session receives going_away once, no event after it, and close code
+// 1012.
 func TestDrainUnderLoad(t *testing.T) {
 	const posters = 20
 	w := newWorld(t)

@@ -19,11 +19,7 @@ import (
 func (s *Store) Submit(
 	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
 ) {
-	if err := store.CheckBatch(batch, s.docs); err != nil {
-		done(nil, err)
-		return
-	}
-	store.SubmitTo(ctx, s.queue, batch, announce, done)
+	store.SubmitTo(ctx, s.queue, s.docs, batch, announce, done)
 }
 
 func (s *Store) writeAll(ops []*store.Work[store.Batch]) error {

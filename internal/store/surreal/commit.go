@@ -22,11 +22,7 @@ const patience = 20 * time.Second
 func (s *Store) Submit(
 	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
 ) {
-	if err := store.CheckBatch(batch, s.docs); err != nil {
-		done(nil, err)
-		return
-	}
-	store.SubmitTo(ctx, s.queue, batch, announce, done)
+	store.SubmitTo(ctx, s.queue, s.docs, batch, announce, done)
 }
 
 func (s *Store) writeAll(ops []*store.Work[store.Batch]) error {
