@@ -100,6 +100,8 @@ type Source struct {
 	Chat    string            // the conversation to read, of an export that holds several
 	Alias   map[string]string // names that an earlier export wrote otherwise, and how
 	Latest  time.Time         // no message is from after it, such as the file's own time; zero: not known
+
+	whole bool // its end is known to be there, also without a line end
 }
 
 // entries is a sequence that ends with an error, if there is one.

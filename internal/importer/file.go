@@ -179,6 +179,7 @@ func (f *File) entries(s Source, v *evidence) entries {
 	if s.Name == "" {
 		s.Name = f.path
 	}
+	s.whole = f.text != nil // a zip holds the size of its files
 	if s.Format, s.Dialect = f.Format, f.Dialect; s.Format == Slack && f.archive != nil {
 		return number(s.ofChat(f.slack(s)))
 	}
@@ -294,7 +295,8 @@ func (v *Survey) judge() error {
 		return reject("--chat "+names[0], "this export holds %d chats, and one thread takes one of them: %s",
 			len(names), strings.Join(names, ", "))
 	case v.Confidence < Threshold && !isJSON(v.Format), v.Confidence < 0.5:
-		return reject("", "only %.0f %% of this file could be read as %s; nothing is imported", 100*v.Confidence, v.What())
+		return reject("", "only %.0f %% of this file could be read as %s (line %d: %s); nothing is imported",
+			100*v.Confidence, v.What(), v.Faults[0].Line, v.Faults[0].Why)
 	case v.Steps == 0:
 		return reject("", "nothing of this file that could be read is a message")
 	default:
@@ -315,7 +317,10 @@ func (v Survey) What() string {
 func (v *Survey) ThreadRequestID(scope string) string {
 	list := slices.Clone(v.first)
 	for i := range list {
-		if id := list[i].ID; id != "" {
+		switch id := list[i].ID; {
+		case v.Format == Matrix:
+			list[i] = Entry{ID: "matrix/" + list[i].Chat}
+		case id != "":
 			list[i] = Entry{ID: id[:strings.LastIndex(id, "/")]}
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -136,7 +135,7 @@ func TestRejected(t *testing.T) {
 		"telegram as wa": {"x.json", `{"name":"x","type":"bot_chat","id":1,"messages":[]}`, Source{Format: WhatsApp}, "looks like telegram"},
 		"no messages":    {"x.json", `{"name":"x","type":"bot_chat","id":1,"messages":[]}`, Source{}, "no messages"},
 		"irc, no date":   {"x.txt", "[10:00] <budi> halo\n", Source{}, "holds no date"},
-		"unknown half":   {"x.txt", android + strings.Repeat("17/08/26, 99:99 - Budi: halo\n", 2), Source{}, "33 % of this file"},
+		"unknown half":   {"x.txt", android + strings.Repeat("17/08/26, 99:99 - Budi: halo\n", 2), Source{}, "33 % of this file could be read as whatsapp (line 2: it begins with a date"},
 		"newest first": {
 			"x.json", `{"guild":{"id":"1"},"channel":{"id":"2","name":"x"},"messages":[{"id":"9","timestamp":"2026-01-01T00:00:00Z"},{"id":"8","timestamp":"2026-01-01T00:00:00Z"}]}`,
 			Source{}, "newest messages first",
@@ -180,41 +179,6 @@ func linkHeader() *zip.FileHeader {
 	h := &zip.FileHeader{Name: "_chat.txt"}
 	h.SetMode(fs.ModeSymlink | 0o777)
 	return h
-}
-
-// TestCutJSONImportsWhatIsWhole: whatever is cut off a JSON export, what remains is a
-// prefix, and the loss is counted.
-func TestCutJSONImportsWhatIsWhole(t *testing.T) {
-	for _, name := range []string{"telegram.json", "discord.json", "matrix.json", "mattermost.jsonl"} {
-		raw, err := os.ReadFile(filepath.Join(formatsDir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := Open(filepath.Join(formatsDir, name), Source{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		whole := stepsIn(t, f.Format, raw)
-		for cut := 0; cut < len(raw); cut += 7 {
-			part := stepsIn(t, f.Format, raw[:cut])
-			if len(part) > len(whole) || !slices.Equal(part, whole[:len(part)]) {
-				t.Fatalf("%s cut at %d: not a prefix", name, cut)
-			}
-		}
-	}
-}
-
-func stepsIn(t *testing.T, f Format, raw []byte) []Step {
-	t.Helper()
-	var list []Entry
-	for e, err := range number(jsonFormats[f](Source{Zone: time.UTC}, bytes.NewReader(raw))) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, e)
-	}
-	steps, _ := stepsOf(t, list)
-	return steps
 }
 
 // TestPageListsTheLanguages compares the page for users with the table of sentences.

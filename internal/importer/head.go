@@ -40,8 +40,6 @@ var (
 	// reNear is any date with a time: what begins like this is never a continuation.
 	reNear = regexp.MustCompile(`^\[?(?:\d{1,4}[/.\-] ?\d{1,2}[/.\-] ?\d{2,4}[^\pL\d]{0,4}(?:\pL{1,12}[. ]{1,2}){0,2}\d{1,2}[:.]\d{2}` +
 		`|\d{1,2}[:.]\d{2}[:.\d]{0,3}[^\d]{0,8}\d{1,4}[/.\-]\d{1,2}[/.\-]\d{2,4})`)
-	// reCutHead is a last line that is cut off within such a head.
-	reCutHead = regexp.MustCompile(`^\[?\d[\d/.,:\- ]*(?:\] ?|[ap]\.? ?m?\.?(?: -?)?)?$`)
 )
 
 func alternatives(words map[string]string) string {

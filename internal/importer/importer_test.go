@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func entriesOf(t *testing.T, s Source, text string) []Entry {
 	t.Helper()
 	var list []Entry
-	for e, err := range Parse(s, strings.NewReader(text)) {
+	for e, err := range Parse(s, strings.NewReader(strings.TrimSuffix(text, "\n")+"\n")) {
 		if err != nil {
 			t.Fatalf("after %d entries: %v", len(list), err)
 		}

@@ -42,6 +42,7 @@ func parseIRC(s Source, r io.Reader) entries {
 				yield(Entry{}, err)
 				return
 			}
+			l.cut = l.cut && !s.whole
 			if strings.TrimSpace(l.text) == "" && !l.tooLong {
 				continue
 			}
@@ -76,6 +77,8 @@ func (g *ircLog) entry(l line) (e Entry, skip bool) {
 	e = unreadable("it is no line of the dialect " + g.dialect.name)
 	if l.tooLong {
 		e = unreadable("longer than 1 MiB")
+	} else if l.cut {
+		e = unreadable(cutOff)
 	} else if kind, m := g.dialect.match(l.text); kind != "" {
 		t, layout, ok := g.dialect.time(m["t"])
 		switch {

@@ -78,7 +78,7 @@ func (room matrixRoom) put(w *walker, m matrixEvent) error {
 	if m.TS <= 0 || m.ID == "" {
 		return w.put(unreadable("it has no time or no id"))
 	}
-	key := func(id string) string { return "matrix/" + room.name + "/" + id }
+	key := func(id string) string { return "matrix/" + id } // unique beyond the room, whose name may change
 	c := m.Content
 	e := Entry{
 		Kind: Notice, ID: key(m.ID), Chat: room.name, Stamp: strconv.FormatInt(m.TS, 10), At: ofMilli(m.TS),

@@ -48,9 +48,9 @@ type mmLine struct {
 	} `json:"user"`
 }
 
-func parseMattermost(s Source, r io.Reader) entries {
+func parseMattermost(_ Source, r io.Reader) entries {
 	return walk(r, func(w *walker) error {
-		names, titles := map[string]string{}, map[string]string{}
+		names, titles, seen := map[string]string{}, map[string]string{}, Set{}
 		for {
 			var l mmLine
 			w.in.left = maxElement
@@ -64,7 +64,7 @@ func parseMattermost(s Source, r io.Reader) entries {
 			switch p := firstPost(l.Post, l.Direct); {
 			case !ok:
 			case p != nil:
-				if err := p.put(w, mmNames{names, titles, s.Chat}, "", ""); err != nil {
+				if err := p.put(w, mmNames{names, titles, seen}, "", ""); err != nil {
 					return err
 				}
 			case l.Channel != nil:
@@ -86,10 +86,10 @@ func firstPost(list ...*mmPost) *mmPost {
 	return nil
 }
 
-// mmNames are the names of users and of channels by their short names.
+// mmNames are the names of users and of channels by their short names, and the ids so far.
 type mmNames struct {
 	users, titles map[string]string
-	chat          string
+	seen          Set
 }
 
 func (p *mmPost) put(w *walker, names mmNames, chat, parent string) error {
@@ -107,6 +107,10 @@ func (p *mmPost) put(w *walker, names mmNames, chat, parent string) error {
 		Author: firstOf(names.users[p.User], p.User), Person: "mattermost:" + p.User, Text: p.Message,
 		Edited: p.EditAt > 0, Pin: p.Pinned, ReplyTo: parent,
 	}
+	for id, n := e.ID, 2; names.seen.Has(e.ID); n++ { // a bot can post several within a millisecond
+		e.ID = id + "#" + itoa(n)
+	}
+	names.seen.Add(e.ID)
 	for _, f := range p.Files {
 		e.Files = append(e.Files, path.Base(f.Path))
 	}

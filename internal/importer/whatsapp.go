@@ -33,7 +33,7 @@ type waRecord struct {
 
 func parseWhatsApp(s Source, r io.Reader, v *evidence) entries {
 	return func(yield func(Entry, error) bool) {
-		records, err := waRecords(r)
+		records, err := waRecords(s, r)
 		if err != nil {
 			yield(Entry{}, err)
 			return
@@ -71,7 +71,7 @@ func firstOf(names ...string) string {
 
 // waRecords joins the lines of an export into records. What follows a head that
 // cannot be read belongs to that head.
-func waRecords(r io.Reader) ([]waRecord, error) {
+func waRecords(s Source, r io.Reader) ([]waRecord, error) {
 	var records []waRecord
 	size := 0
 	for l, err := range lines(r) {
@@ -83,30 +83,38 @@ func waRecords(r io.Reader) ([]waRecord, error) {
 		}
 		h, ok, near := readHead(l.text)
 		rec := waRecord{head: h, line: l.no, recoded: l.recoded}
-		switch cut, _ := folded(l.text); {
+		switch {
 		case l.tooLong:
 			rec.broken = "longer than 1 MiB"
 		case ok:
 		case near:
 			rec.broken = "it begins with a date and a time that cannot be read"
-		case l.cut && len(records) > 0 && reCutHead.MatchString(cut):
-			rec.broken = "the file ends within it"
 		case len(records) > 0 && records[len(records)-1].broken != noMessage:
 			last := &records[len(records)-1]
 			last.text += "\n" + l.text
 			last.recoded = last.recoded || l.recoded
+			if l.cut && !s.whole {
+				last.broken = cutOff
+			}
 			continue
 		case strings.TrimSpace(l.text) == "":
 			continue
 		default:
 			rec.broken = noMessage
 		}
+		if l.cut && !s.whole {
+			rec.broken = cutOff
+		}
 		records = append(records, rec)
 	}
 	return records, nil
 }
 
-const noMessage = "it belongs to no message"
+// Why records are broken.
+const (
+	noMessage = "it belongs to no message"
+	cutOff    = "the file ends within it: it was cut off, or lacks its last line end"
+)
 
 // oneShape doubts heads of another shape than the first: they come from a text that
 // quotes a chat, and its author did not write here. It is the first that counts, not
