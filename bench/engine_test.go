@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,7 +13,7 @@ import (
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
-	"gotong.dev/gotong/internal/store/sqlite"
+	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 )
 
 // BenchmarkEngine posts messages through the whole write path, without a
@@ -31,16 +30,14 @@ func BenchmarkEngine(b *testing.B) {
 		},
 		"sqlite": func(b *testing.B) engine.Store {
 			b.Helper()
-			s, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "gotong.db"),
-				sqlite.Options{Collections: store.Collections(kinds), Now: now})
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.Cleanup(func() { _ = s.Close() })
-			return s
+			return openSQLite(b)
+		},
+		"postgres": func(b *testing.B) engine.Store {
+			b.Helper()
+			return openPostgres(b, postgrestest.Start(b).Schema())
 		},
 	}
-	for _, name := range []string{"memory", "sqlite"} {
+	for _, name := range []string{"memory", "sqlite", "postgres"} {
 		for _, callers := range []int{1, 64} {
 			for _, threads := range []int{1, 64} {
 				if callers == 1 && threads > 1 {
