@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,10 +13,6 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
-	"gotong.dev/gotong/internal/httpapi"
-	"gotong.dev/gotong/internal/store"
-	"gotong.dev/gotong/internal/store/memory"
-	"gotong.dev/gotong/internal/store/sqlite"
 )
 
 // community is a small model of what four users with two devices each are shown of
@@ -29,9 +24,8 @@ type community struct {
 	*testing.T
 	rand    *rand.Rand
 	log     []string
-	w       *world
-	first   *httpapi.Server // serves groups, too
-	nodes   [2]*httpapi.Server
+	w       *world // the node that is used now
+	nodes   *pair
 	users   [4]*person
 	devices [4][2]map[string]placed // what each device knows of the marks, by thread
 	cut     [4][2]bool
@@ -71,43 +65,6 @@ func (p placed) later(than placed) bool {
 }
 
 type counted struct{ Unread, Mentions int }
-
-// histories is how many histories each store goes through, and steps how long each is.
-// Their seeds are fixed.
-const histories, steps = 4, 40
-
-// TestUnreadAgreesWithAModel compares all counts and marks after every step, on both
-// nodes, and what each device makes of the signals and answers that it received.
-func TestUnreadAgreesWithAModel(t *testing.T) {
-	for name, open := range map[string]func(*testing.T) (store.Whole, error){
-		"memory": func(*testing.T) (store.Whole, error) { return memory.New("k3f9", memory.Options{}), nil },
-		"sqlite": func(t *testing.T) (store.Whole, error) {
-			t.Helper()
-			return sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "unread.db"), sqlite.Options{Collections: store.Collections(kinds())})
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			opened, err := open(t)
-			if err != nil {
-				t.Fatal(err)
-			}
-			w := newWorldOn(t, opened)
-			first := w.server
-			for n := range uint64(histories) {
-				c := &community{T: t, rand: rand.New(rand.NewPCG(n, 13)), w: w, first: first, nodes: [2]*httpapi.Server{w.node(), w.node()}}
-				w.server = first
-				for i, name := range []string{"ani", "budi", "citra", "dewi"} {
-					c.users[i] = w.signUp(fmt.Sprintf("%s.%d", name, n))
-				}
-				c.found()
-				for range steps {
-					c.step()
-					c.agree()
-				}
-			}
-		})
-	}
-}
 
 // failf ends the test with the steps of the history.
 func (c *community) failf(format string, args ...any) {
@@ -159,7 +116,7 @@ func (c *community) step() {
 	r := c.rooms[c.rand.IntN(len(c.rooms))]
 	who, device := c.rand.IntN(4), c.rand.IntN(2)
 	p, member := c.users[who], r.seat[who] != ""
-	c.w.server = c.nodes[device]
+	c.use(device)
 	what := c.rand.IntN(16)
 	c.log = append(c.log, fmt.Sprint(len(c.log), ": ", what, " user ", who, " device ", device, " ", r.path))
 	switch {
@@ -169,8 +126,6 @@ func (c *community) step() {
 		c.block(p, who)
 	case what == 0 && who > 0 && r.only == nil:
 		c.seat(r, who)
-	case what == 1 && who == 0:
-		c.nodes[device] = c.w.node() // it restarts
 	case what == 2:
 		c.readAll(p, who)
 	case what == 3 && member:
@@ -217,7 +172,6 @@ func (c *community) block(p *person, who int) {
 // seat lets a user join or leave, or gives them the role of an admin.
 func (c *community) seat(r *room, who int) {
 	p, lead := c.users[who], c.users[0]
-	c.w.server = c.first
 	switch leave := c.rand.IntN(3); {
 	case r.seat[who] == "":
 		p.post(r.base+"/join", nil).want(200)
@@ -380,8 +334,8 @@ func (c *community) agree() {
 		}
 		slices.Sort(want)
 		slices.Sort(total)
-		for node := range c.nodes {
-			c.w.server = c.nodes[node]
+		for node := range c.nodes.of {
+			c.use(node)
 			if got := c.list(p, "/v1/chat/unread"); !slices.Equal(got, want) {
 				c.failf("node %d shows user %d %v, want %v", node, user, got, want)
 			}

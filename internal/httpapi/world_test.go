@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,7 +63,8 @@ type world struct {
 	log    *logtest.Lines
 	clock  *clocktest.Clock
 	opts   httpapi.Options
-	marks  marking
+	marks  *marking // of all nodes
+	stop   func()   // ends all but the store
 	pod    pod
 	chat   chat.Options
 	files  fileapi.Options
@@ -109,7 +111,24 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 // newWorldOn closes the store at the end.
 func newWorldOn(t *testing.T, opened store.Whole, change ...func(*httpapi.Options)) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), clock: clocktest.Running(), log: &logtest.Lines{}, store: storetest.NewFaulty(opened)}
+	w := &world{t: t, dir: t.TempDir(), clock: clocktest.Running(), log: &logtest.Lines{}, marks: &marking{}}
+	w.start(opened, change...)
+	return w
+}
+
+// beside returns another node with the log of a store, which has an engine and delivery of
+// its own, and has read nothing yet. It serves threads and groups.
+func (w *world) beside(opened store.Whole) *world {
+	w.t.Helper()
+	n := &world{t: w.t, dir: w.dir, clock: w.clock, log: w.log, marks: w.marks, spec: w.spec}
+	n.start(opened)
+	return n
+}
+
+func (w *world) start(opened store.Whole, change ...func(*httpapi.Options)) {
+	t := w.t
+	t.Helper()
+	w.store = storetest.NewFaulty(opened)
 	t.Cleanup(func() { _ = w.store.Close() })
 	codec := store.NewCodec(kinds())
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -141,7 +160,7 @@ func newWorldOn(t *testing.T, opened store.Whole, change ...func(*httpapi.Option
 	w.hub = live.New(live.Options{Store: w.store, Codec: codec, Views: w.views, Clock: w.clock, Names: door})
 	stopped := make(chan error, 1)
 	go func() { stopped <- w.hub.Run(ctx) }()
-	t.Cleanup(func() {
+	w.stop = sync.OnceFunc(func() {
 		if err := w.engine.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
@@ -151,6 +170,7 @@ func newWorldOn(t *testing.T, opened store.Whole, change ...func(*httpapi.Option
 		}
 		door.Close()
 	})
+	t.Cleanup(w.stop)
 	routed := members.Options{
 		Engine: w.engine, Delivery: w.hub, Names: door.Names, Users: door.Usernames, Store: watched{w.store, w}, Codec: codec, Views: w.views,
 	}
@@ -164,10 +184,11 @@ func newWorldOn(t *testing.T, opened store.Whole, change ...func(*httpapi.Option
 	}
 	opts := httpapi.Options{
 		Auth: httpapi.Tokens(door), Clock: w.clock, Epoch: w.hub.Epoch(), Log: log, Version: httpapi.Version{Version: "0.1.0"},
-		Routes: []func(*httpapi.API){
-			chat.Routes(w.chat),
+		Routes: []func(*httpapi.API){chat.Routes(w.chat), groups.Routes(groups.Options{Options: routed, Now: w.now})},
+	}
+	if w.spec == nil {
+		opts.Routes = append(opts.Routes, []func(*httpapi.API){
 			fileapi.Routes(w.files),
-			groups.Routes(groups.Options{Options: routed, Now: w.now}),
 			moderation.Routes(moderation.Options{Options: routed, Rules: threads(), Links: w.files.Opened}),
 			caseapi.Routes(caseapi.Options{Options: routed, Rules: affairs()}),
 			accounts.Routes(accounts.Options{
@@ -179,15 +200,16 @@ func newWorldOn(t *testing.T, opened store.Whole, change ...func(*httpapi.Option
 				Options: routed, Registers: w.store, Guard: outbound.New(outbound.Options{}), Now: w.now,
 				Admits: map[string]string{thread.Name: "/v1/chat/threads", cases.Name: "/v1/cases"},
 			}),
-		},
+		}...)
+		opts.Routes = append(opts.Routes, w.alerts(codec, log)...)
 	}
-	opts.Routes = append(opts.Routes, w.alerts(codec, log)...)
 	for _, f := range change {
 		f(&opts)
 	}
 	w.opts, w.server = opts, httpapi.New(opts)
-	w.spec = newSpec(t, w.server.OpenAPI())
-	return w
+	if w.spec == nil {
+		w.spec = newSpec(t, w.server.OpenAPI())
+	}
 }
 
 // keep returns the files of a directory.
