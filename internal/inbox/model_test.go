@@ -511,7 +511,8 @@ func (m *model) read(a gotong.Actor) {
 }
 
 // TestInboxAgreesWithAModel: over random histories, lists, pages, counts and marks are
-// those of the model at both nodes after each step, and a rebuild makes the same bytes.
+// those of the model at both nodes after each step, also when all has started again, and a
+// rebuild makes the same bytes.
 // In the second part, each stream with three members is wide.
 func TestInboxAgreesWithAModel(t *testing.T) {
 	histories, steps := 12, 120
@@ -528,7 +529,8 @@ func TestInboxAgreesWithAModel(t *testing.T) {
 	}
 }
 
-// TestInboxAgreesWithAModelOnSQLite: two histories, the second with wide streams.
+// TestInboxAgreesWithAModelOnSQLite: two histories, the second with wide streams. The
+// file is closed and opened again in each.
 func TestInboxAgreesWithAModelOnSQLite(t *testing.T) {
 	for seed, narrow := range []int{200, 2} {
 		t.Run(fmt.Sprint(narrow), func(t *testing.T) {
@@ -554,9 +556,14 @@ func history(w *world, seed uint64, steps int) {
 		m.blocks[id], m.levels[id], m.mutes[id] = map[string]bool{}, map[gotong.Stream]user.Level{}, map[gotong.Stream]bool{}
 		m.off[id], m.marks[id] = map[inbox.Kind]bool{}, map[gotong.Partition]int{}
 	}
-	for range steps {
+	for i := range steps {
 		m.move()
 		m.compare()
+		if i%16 == 8 {
+			m.log = append(m.log, "all restart")
+			m.restart()
+			m.compare()
+		}
 	}
 	m.rebuilt()
 }

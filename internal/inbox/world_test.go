@@ -51,6 +51,8 @@ type world struct {
 	boxes   [2]*inbox.Box
 	n       int
 	changed map[string]bool // whose list or mark changed since it was last emptied
+	kinds   []gotong.Kind
+	open    func(now func() gotong.Instant, collections []string) (store.Whole, error)
 }
 
 func newWorld(tb testing.TB) *world {
@@ -63,22 +65,63 @@ func newWorld(tb testing.TB) *world {
 // onSQLite opens a store of the test's own.
 func onSQLite(tb testing.TB) func(now func() gotong.Instant, collections []string) (store.Whole, error) {
 	tb.Helper()
+	file := filepath.Join(tb.TempDir(), "inbox.db")
 	return func(now func() gotong.Instant, collections []string) (store.Whole, error) {
-		return sqlite.Open(tb.Context(), filepath.Join(tb.TempDir(), "inbox.db"), sqlite.Options{Collections: collections, Now: now})
+		return sqlite.Open(tb.Context(), file, sqlite.Options{Collections: collections, Now: now})
 	}
 }
 
 func newWorldOn(tb testing.TB, open func(now func() gotong.Instant, collections []string) (store.Whole, error)) *world {
 	tb.Helper()
-	w := &world{TB: tb, clock: clocktest.Stopped(1_795_968_000_000_000), changed: map[string]bool{}}
+	w := &world{TB: tb, clock: clocktest.Stopped(1_795_968_000_000_000), changed: map[string]bool{}, open: open}
 	kinds := []gotong.Kind{user.Kind(), group.Kind()}
 	kinds = append(kinds, cases.Rules{Lenders: gotong.LendersOf(kinds), Tracks: cases.BuiltIn()}.Kind()) //nolint:gocritic // the next lists this one
 	kinds = append(kinds, thread.Rules{Lenders: gotong.LendersOf(kinds), Claim: user.NameClaim}.Kind())
-	w.codec = store.NewCodec(kinds)
-	w.reader = inbox.Reader(kinds)
+	w.kinds, w.codec = kinds, store.NewCodec(kinds)
+	w.openStore()
+	tb.Cleanup(func() { w.check(w.store.Close()) })
+	w.start()
+	tb.Cleanup(func() { w.stop() })
+	for _, a := range all {
+		w.do(gotong.Anonymous(), gotong.NewStream(user.Name, a.UserID), user.CmdRegister,
+			user.Register{Email: a.UserID + "@rt05.example", Username: a.UserID, CommunityID: "rt05"})
+	}
+	w.do(ani, rt, group.CmdCreate, group.Create{Name: "RT", Description: "Warga", EntityType: group.Kelompok, JoinPolicy: group.Terbuka})
+	w.do(ani, own, thread.CmdCreate, thread.Create{ScopeID: "rt05", Privacy: thread.Private, History: thread.FromJoin, Title: thread.Title{Name: "Arisan"}})
+	w.do(ani, lent, thread.CmdCreate, thread.Create{ScopeID: "ent-rt", Privacy: thread.Public, Members: thread.Home, Title: thread.Title{Name: "Ronda"}})
+	return w
+}
+
+// restart ends both nodes and starts them again. Between, it closes and opens the store,
+// if that keeps its log in a file.
+func (w *world) restart() {
+	w.Helper()
+	w.stop()
+	if _, ok := w.store.(*memory.Store); !ok {
+		w.check(w.store.Close())
+		w.openStore()
+	}
+	w.start()
+}
+
+func (w *world) openStore() {
+	w.Helper()
+	w.reader = inbox.Reader(w.kinds)
 	var err error
-	w.store, err = open(w.clock.Now, append(store.Collections(kinds), w.reader.Collections...))
+	w.store, err = w.open(w.clock.Now, append(store.Collections(w.kinds), w.reader.Collections...))
 	w.check(err)
+}
+
+func (w *world) stop() {
+	for _, e := range w.engines {
+		w.check(e.Close(context.Background()))
+	}
+}
+
+// start starts both nodes on what the store holds.
+func (w *world) start() {
+	w.Helper()
+	var err error
 	w.run, err = reader.New(reader.Options{
 		Store: w.store, Clock: w.clock, Log: slog.New(slog.DiscardHandler),
 		Observer: reader.Observer{Advanced: func(changes []store.Change) {
@@ -102,20 +145,6 @@ func newWorldOn(tb testing.TB, open func(now func() gotong.Instant, collections 
 			Changed: func(id string) { w.changed[id] = true },
 		}}
 	}
-	tb.Cleanup(func() {
-		for _, e := range w.engines {
-			w.check(e.Close(context.Background()))
-		}
-		w.check(w.store.Close())
-	})
-	for _, a := range all {
-		w.do(gotong.Anonymous(), gotong.NewStream(user.Name, a.UserID), user.CmdRegister,
-			user.Register{Email: a.UserID + "@rt05.example", Username: a.UserID, CommunityID: "rt05"})
-	}
-	w.do(ani, rt, group.CmdCreate, group.Create{Name: "RT", Description: "Warga", EntityType: group.Kelompok, JoinPolicy: group.Terbuka})
-	w.do(ani, own, thread.CmdCreate, thread.Create{ScopeID: "rt05", Privacy: thread.Private, History: thread.FromJoin, Title: thread.Title{Name: "Arisan"}})
-	w.do(ani, lent, thread.CmdCreate, thread.Create{ScopeID: "ent-rt", Privacy: thread.Public, Members: thread.Home, Title: thread.Title{Name: "Ronda"}})
-	return w
 }
 
 func (w *world) check(err error) {
