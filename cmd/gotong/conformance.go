@@ -20,7 +20,7 @@ type conformanceCmd struct {
 
 // Help implements kong.HelpProvider.
 func (*conformanceCmd) Help() string {
-	return `For authors of clients. It is a server that misbehaves on purpose: it cuts, repeats, delays, refuses, falls
+	return `For authors of clients. It is a server that misbehaves on purpose: it cuts, repeats, delays, rejects, falls
 silent, restarts and revokes, over all three transports, and judges a client in any language by what it sends and by
 the log of its adapter. docs/conformance.md describes how to write an adapter. A run takes less than a minute.
 

@@ -163,15 +163,23 @@ func (c *doctorCmd) kept() []string {
 }
 
 func (c *doctorCmd) checkOpenFiles(_ context.Context, f *findings) {
-	limit, need := app.OpenFiles(), app.FilesFor(c.MaxSessions)
+	judgeFiles(f, app.OpenFiles(), c.MaxSessions)
+}
+
+// judgeFiles judges a limit of open files, to which the server lowers max-sessions.
+func judgeFiles(f *findings, limit uint64, sessions int) {
+	verdict, fit := gates.Warning, app.SessionsWithin(limit, sessions)
+	if fit < sessions/2 {
+		verdict = gates.NoGo
+	}
 	switch {
 	case limit == 0:
 		f.addf(gates.NotChecked, "ulimit -n", "the limit is unknown on this system")
-	case limit < need:
-		f.addf(gates.NoGo, "raise the limit (LimitNOFILE= of systemd, ulimit -n), or lower max-sessions",
-			"%d files may be open here; %d sessions need %d", limit, c.MaxSessions, need)
+	case fit < sessions:
+		f.addf(verdict, "raise the limit (LimitNOFILE= of systemd, ulimit -n), or lower max-sessions",
+			"%d files may be open here: the server takes %d sessions, not %d", limit, fit, sessions)
 	default:
-		f.goodf("%d files may be open here; %d sessions need %d", limit, c.MaxSessions, need)
+		f.goodf("%d files may be open here, enough for %d sessions", limit, sessions)
 	}
 }
 

@@ -45,7 +45,7 @@ func (c *doctorCmd) checkRequest(ctx context.Context, f *findings) {
 		f.addf(gates.NoGo, "the certificate, the name, the proxy, and whether the server runs", "%v", err)
 		return
 	}
-	c.judge(f, address, resp)
+	c.judge(f, u, resp)
 	if c.URL != "" && (resp.TLS != nil || loopback(u.Hostname())) { // the token must not be read on the way
 		c.checkProxy(ctx, f, web, u)
 	}
@@ -71,7 +71,7 @@ func get(ctx context.Context, web *http.Client, address string, header http.Head
 }
 
 // judge judges the answer to a request.
-func (c *doctorCmd) judge(f *findings, address string, resp *http.Response) {
+func (c *doctorCmd) judge(f *findings, address *url.URL, resp *http.Response) {
 	if resp.StatusCode != http.StatusOK {
 		f.addf(gates.NoGo, "the log of the server", "%s/readyz answers %s", address, resp.Status)
 	} else {
@@ -81,6 +81,10 @@ func (c *doctorCmd) judge(f *findings, address string, resp *http.Response) {
 		f.addf(gates.NoGo, "keep the clocks synchronised (NTP)", "its clock is at %s", at.UTC().Format(time.RFC3339))
 	}
 	if c.URL == "" {
+		return
+	}
+	if resp.TLS == nil && loopback(address.Hostname()) {
+		f.addf(gates.NotChecked, "--url, with the address that clients of other machines use", "TLS: %s is on this machine alone", address)
 		return
 	}
 	if resp.TLS == nil {

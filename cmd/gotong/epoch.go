@@ -49,7 +49,7 @@ func (c *epochNewCmd) Validate() error { return checkStore("--store", c.Store) }
 
 func (*epochNewCmd) Help() string {
 	return `A restored backup lacks what was written after it, and clients may have seen that. With a new epoch their cursors
-are refused (epoch_changed), and they read anew instead of missing something. Old events stay as they are.
+are rejected (epoch_changed), and they read anew instead of missing something. Old events stay as they are.
 
 All logins end, because logins that ended after the backup would otherwise be valid again. --keep-logins keeps them.
 

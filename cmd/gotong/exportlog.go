@@ -122,7 +122,7 @@ func (c *importLogCmd) Validate() error { return checkStore("--store", c.Store) 
 
 func (*importLogCmd) Help() string {
 	return `Fills an empty store with an exported log. First every line of the file is checked: a file that was changed, cut
-off or put in another order is refused with the line. In the end the store is compared with the file, event by event,
+off or put in another order is rejected with the line. In the end the store is compared with the file, event by event,
 and every chain is computed again. If it is interrupted, run the same command again: it resumes.
 
 The hashes show damage. They do not show who made the file: import only files from a source that you trust.

@@ -44,7 +44,7 @@ type importCmd struct {
 func (*importCmd) Help() string {
 	return `Messages keep who sent them and when; joins and leaves become members who come and go. A second run adds
 nothing, and a longer export of the same chat only its new lines. The whole file is read before anything is
-written. The exit code is 1 if a part of it could not be read or was refused. See docs/import.md.
+written. The exit code is 1 if a part of it could not be read or was rejected. See docs/import.md.
 
 Examples:
 
@@ -383,7 +383,7 @@ func (r importReport) faulty() error {
 	case n > 0:
 		return &failure{err: fmt.Errorf("%s of the file could not be read; they are left out", count(n, "part")), code: 1}
 	case m > 0:
-		return &failure{err: fmt.Errorf("the server refused %s", count(m, "command")), code: 1}
+		return &failure{err: fmt.Errorf("the server rejected %s", count(m, "command")), code: 1}
 	default:
 		return nil
 	}

@@ -69,7 +69,7 @@ func (r importReport) text() string {
 	if w.Loose > 0 {
 		say("  replies and pins whose message is not in the export: %s", grouped(w.Loose))
 	}
-	faults(&b, w.Refused, "were refused", w.Refusals)
+	faults(&b, w.Refused, "were rejected", w.Refusals)
 	return b.String()
 }
 

@@ -36,7 +36,7 @@ type restoreCmd struct {
 func (*restoreCmd) Help() string {
 	return `Restores a backup into an empty data directory, or into an empty database. Every part is compared with the
 manifest, every line of the log is checked, and the restored log is compared with it event by event. A damaged backup
-is rejected with the first bad event. Then a new epoch begins: cursors that clients got after the backup are refused
+is rejected with the first bad event. Then a new epoch begins: cursors that clients got after the backup are rejected
 (epoch_changed), and they read anew. All logins end, as with gotong epoch new.
 
 If it is interrupted, run the same command again: it resumes. The server's database appears when all is done.

@@ -59,7 +59,7 @@ func (a *App) newHub() *live.Hub {
 		LoginsSeen: a.loginsSeen(),
 		Woken:      func(p gotong.Partition, position uint64) { a.readers.Woken(p, position) },
 		Ended:      func(userID string) { a.watch.Hint(userID) },
-		Limits:     live.Limits{Sessions: a.cfg.MaxSessions, CatchUps: a.catchUps()},
+		Limits:     live.Limits{Sessions: SessionsWithin(OpenFiles(), a.cfg.MaxSessions), CatchUps: a.catchUps()},
 		Observer: live.Observer{
 			Published: func(ctx context.Context, _ gotong.Stream, _ uint64, _ gotong.Instant) {
 				trace.SpanFromContext(ctx).AddEvent("published")

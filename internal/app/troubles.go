@@ -100,20 +100,26 @@ func (a *App) lookOut(ctx context.Context) error {
 	return nil
 }
 
-// WarnOfFiles warns if so many sessions need more open files than the system allows.
+// WarnOfFiles warns if the server takes fewer sessions than it was given.
 func WarnOfFiles(ctx context.Context, log *slog.Logger, sessions int) {
-	limit, need := OpenFiles(), FilesFor(sessions)
-	if limit > 0 && limit < need {
-		log.WarnContext(ctx, "the limit of open files is too low for max-sessions; raise it (LimitNOFILE=, ulimit -n) or lower the other",
-			"limit", limit, "needed", need, "max_sessions", sessions)
+	limit := OpenFiles()
+	if fit := SessionsWithin(limit, sessions); fit < sessions {
+		log.WarnContext(ctx, "the limit of open files is too low for max-sessions, which is lowered; raise it (LimitNOFILE=, ulimit -n)",
+			"limit", limit, "max_sessions", sessions, "lowered_to", fit)
 	}
 }
 
 // filesBeside is how many files a server opens beside its sessions.
 const filesBeside = 1000
 
-// FilesFor returns how many files a server with so many sessions opens.
-func FilesFor(sessions int) uint64 { return uint64(max(sessions, 0)) + filesBeside }
+// SessionsWithin returns how many of the wanted sessions a server takes that may open so many
+// files; 0 files: that is unknown. A session without a file would take one from the store.
+func SessionsWithin(files uint64, wanted int) int {
+	if files == 0 {
+		return wanted
+	}
+	return int(min(uint64(max(wanted, 0)), max(files-min(files, filesBeside), files/2))) //nolint:gosec // at most wanted
+}
 
 // verifications counts the tokens that are rejected, for the log too.
 type verifications struct {

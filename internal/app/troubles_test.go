@@ -141,3 +141,17 @@ func TestStorageFailedIsLoggedOnce(t *testing.T) {
 		t.Errorf("%d:\n%s", n, out.String())
 	}
 }
+
+// TestSessionsWithin: sessions leave files to the store and to requests, however few there are.
+func TestSessionsWithin(t *testing.T) {
+	for _, c := range []struct {
+		files        uint64
+		wanted, take int
+	}{
+		{0, 20_000, 20_000}, {1<<64 - 1, 20_000, 20_000}, {21_000, 20_000, 20_000}, {20_000, 20_000, 19_000}, {1024, 20_000, 512}, {1024, 10, 10},
+	} {
+		if n := SessionsWithin(c.files, c.wanted); n != c.take {
+			t.Errorf("%d of %d with %d files", n, c.wanted, c.files)
+		}
+	}
+}

@@ -242,7 +242,7 @@ func (m *member) refusal(frame []byte) error {
 		m.t.limited.Add(1)
 	case post:
 		m.t.refused.Add(1)
-		m.t.fail(fmt.Errorf("bench: the server refused a post: %w", refused))
+		m.t.fail(fmt.Errorf("bench: the server rejected a post: %w", refused))
 	}
 	if !post {
 		m.again.Store(true)

@@ -230,7 +230,7 @@ func (c *Config) Check() (warnings []string, err error) {
 	weak := append(checkSecrets(c, fault), lossy...)
 	if c.Env == Production {
 		for _, w := range weak {
-			faults = append(faults, fmt.Errorf("%s; refused in production", w))
+			faults = append(faults, fmt.Errorf("%s; rejected in production", w))
 		}
 		weak = nil
 	}
@@ -254,7 +254,7 @@ func checkBypass(c *Config, fault func(key, detail string)) {
 	case err != nil || !ip.IsLoopback():
 		fault("dev-bypass", "needs addr to be a loopback address such as 127.0.0.1:8080")
 	case len(c.TrustedProxies) > 0:
-		fault("dev-bypass", "is refused behind a proxy; unset trusted-proxies")
+		fault("dev-bypass", "is rejected behind a proxy; unset trusted-proxies")
 	}
 }
 

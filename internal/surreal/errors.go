@@ -11,7 +11,7 @@ var (
 	// ErrClosed is the error of calls after Close.
 	ErrClosed = errors.New("surreal: the client is closed")
 	// ErrAuth is wrapped by the errors of a login that was rejected or has expired.
-	ErrAuth = errors.New("surreal: the server refused the login")
+	ErrAuth = errors.New("surreal: the server rejected the login")
 	// ErrTooBig is the error of a request larger than Options.MaxMessage. It was not
 	// sent.
 	ErrTooBig = errors.New("surreal: the request is too big")
