@@ -128,7 +128,7 @@ sdk-test: install ## check, measure and test the client for browsers and Node
 engines: install ## the tests of who may read what, end to end, on SurrealDB 3 and 2 with Redis, and on PostgreSQL
 	@for engine in 3 2 postgres; do \
 		echo "engine $$engine"; \
-		GOTONG_E2E_ENGINE=$$engine $(GO) test -short -count 1 -timeout 30m -run '^(TestRemoval|TestRemovalWaits|TestGone|TestSnapshotLaw|TestRoleWalk|TestVotesAreHidden)$$' ./internal/e2e; \
+		GOTONG_E2E_ENGINE=$$engine $(GO) test -short -count 1 -timeout 30m -run '^(TestRemoval|TestRemovalWaits|TestGone|TestSnapshotLaw|TestRoleWalk|TestVotesAreHidden|TestCanariesStaySilent)$$' ./internal/e2e; \
 	done
 
 # Without the option, each process of a test, and each that one starts, sleeps for a
