@@ -61,8 +61,8 @@ func (a *App) newReaders(b Build) (*reader.Runner, error) {
 		Store: a.store, Clock: a.clock, Log: a.log, Shared: a.shared(), Version: b.Version, Observer: reader.Observer{
 			Ended: a.metrics.JobEnded,
 			Advanced: func(changes []store.Change) {
-				for _, of := range inbox.Changed(changes) {
-					a.hub.Signals().Changed(of)
+				for of, users := range inbox.Changed(changes) {
+					a.hub.Signals().Changed(of, users...)
 				}
 			},
 		},

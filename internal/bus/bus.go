@@ -35,13 +35,14 @@ type Wake struct {
 }
 
 // Signal is an ephemeral notice to the subscribers of a stream. Data is a JSON
-// object or nil. A Bulk signal is sent again later, and is therefore dropped
-// first if too many wait.
+// object or nil. Users are those whom it concerns, where not everybody. A Bulk
+// signal is sent again later, and is therefore dropped first if too many wait.
 type Signal struct {
 	Stream gotong.Stream   `json:"stream"`
 	Type   string          `json:"type"`
 	Actor  gotong.Actor    `json:"actor"`
 	Data   json.RawMessage `json:"data,omitempty"`
+	Users  []string        `json:"users,omitempty"`
 	Bulk   bool            `json:"bulk,omitempty"`
 }
 

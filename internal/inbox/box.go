@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
@@ -161,35 +160,19 @@ func (b *Box) Unread(ctx context.Context, me gotong.Viewer) (int, error) {
 	return len(page.Items), err
 }
 
-// Members returns those of these users who are members of a stream now, or of the one
-// whose members it borrows.
+// Members returns those of these users who may read a stream now: all streams with items
+// show their events to members alone.
 func (b *Box) Members(ctx context.Context, of gotong.Stream, ids []string) (members []string, err error) {
-	var need store.Need
-	if of.Kind() == thread.Name {
-		key := thread.ThreadKey(of.ID())
-		snap, err := b.Store.Load(ctx, store.Need{Documents: []gotong.Key{key}})
-		if err != nil {
-			return nil, err
-		}
-		t, err := document[thread.Thread](b, snap, key)
-		if err != nil {
-			return nil, err
-		}
-		of = thread.Chain(t, of)[0]
+	viewers := make([]gotong.Viewer, len(ids))
+	for i, id := range ids {
+		viewers[i] = gotong.Viewer{UserID: id, Role: gotong.RoleUser}
 	}
-	for _, id := range ids {
-		need.Documents = append(need.Documents, gotong.MemberKey(of, id))
-	}
-	snap, err := b.Store.Load(ctx, need)
+	snap, err := b.Views.Load(ctx, of, viewers, view.Span{}, store.Need{}, nil)
 	if err != nil {
 		return nil, err
 	}
 	for i, id := range ids {
-		m, err := document[interface{ Active() bool }](b, snap, need.Documents[i])
-		if err != nil {
-			return nil, err
-		}
-		if m != nil && m.Active() {
+		if snap.Grants[i].Readable {
 			members = append(members, id)
 		}
 	}

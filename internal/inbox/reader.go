@@ -219,24 +219,46 @@ func Given(changes []store.Change, kinds ...Kind) map[gotong.Stream]gotong.Insta
 	return streams
 }
 
-// Changed returns, in the same way, for whom these changes add items, or may change what
-// is shown of one: a message was edited, or somebody decided about it.
-func Changed(changes []store.Change) (streams []gotong.Stream) {
-	streams = slices.Collect(maps.Keys(Given(changes)))
+// Changed returns for whom these changes add items, or may change what is shown of one: a
+// message was edited, or somebody decided about it. Each stream has the users whom its
+// items concern while they are members, none: all members. What a closed view shows, also
+// to others, is of the stream of their account.
+func Changed(changes []store.Change) map[gotong.Stream][]string {
+	streams := map[gotong.Stream][]string{}
+	add := func(s gotong.Stream, users ...string) {
+		was, ok := streams[s]
+		if users = append(was, users...); ok && was == nil {
+			users = nil // all
+		}
+		slices.Sort(users)
+		streams[s] = slices.Compact(users)
+	}
 	for _, ch := range changes {
-		var r reach
-		if ch.Key.Collection != reaches || ch.Body == nil || json.Unmarshal(ch.Body, &r) != nil {
-			continue
-		}
-		for _, id := range r.Users {
-			streams = append(streams, gotong.NewStream(user.Name, id))
-		}
-		if len(r.Wide) > 0 {
-			streams = append(streams, gotong.Stream(ch.Key.Owner))
+		owner := ch.Key.Owner
+		switch {
+		case ch.Body == nil:
+		case ch.Key.Collection == lists:
+			switch i, err := itemOf(store.Document(ch)); {
+			case err != nil:
+			case strings.Contains(owner, "/"):
+				streams[i.Stream] = nil
+			case i.Kind == Removed, i.Kind == Invited, i.Kind == Declined, i.Kind == Decided:
+				streams[gotong.NewStream(user.Name, owner)] = nil
+			default:
+				add(i.Stream, owner)
+			}
+		case ch.Key.Collection == reaches:
+			var r reach
+			switch err := json.Unmarshal(ch.Body, &r); {
+			case err != nil:
+			case len(r.Wide) > 0:
+				streams[gotong.Stream(owner)] = nil
+			case len(r.Users) > 0:
+				add(gotong.Stream(owner), r.Users...)
+			}
 		}
 	}
-	slices.Sort(streams)
-	return slices.Compact(streams)
+	return streams
 }
 
 // writer makes the step of one run.

@@ -53,6 +53,7 @@ type world struct {
 	changed map[string]bool // whose list or mark changed since it was last emptied
 	kinds   []gotong.Kind
 	open    func(now func() gotong.Instant, collections []string) (store.Whole, error)
+	signal  func(of gotong.Stream, users ...string)
 }
 
 func newWorld(tb testing.TB) *world {
@@ -125,11 +126,18 @@ func (w *world) start() {
 	w.run, err = reader.New(reader.Options{
 		Store: w.store, Clock: w.clock, Log: slog.New(slog.DiscardHandler),
 		Observer: reader.Observer{Advanced: func(changes []store.Change) {
-			for _, of := range inbox.Changed(changes) {
-				if w.changed[of.ID()] = true; of.Kind() == user.Name {
+			for of, users := range inbox.Changed(changes) {
+				if w.signal != nil {
+					w.signal(of, users...)
+				}
+				if users == nil {
+					w.changed[of.ID()] = true
+					users = []string{"ani", "budi", "citra", "dewi"}
+				}
+				if of.Kind() == user.Name {
 					continue
 				}
-				members, err := w.boxes[0].Members(context.Background(), of, []string{"ani", "budi", "citra", "dewi"})
+				members, err := w.boxes[0].Members(context.Background(), of, users)
 				w.check(err)
 				for _, id := range members {
 					w.changed[id] = true

@@ -2,36 +2,44 @@ package live
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/signal"
-	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
 const (
 	account       = "user" // the kind of the stream that a user follows for signals of their inbox
-	maxConcerning = 256    // streams that wait to be looked at
+	maxConcerning = 4096   // streams that wait to be looked at
 	maxAsked      = 500    // users who are looked up at once
+	informGap     = 100 * time.Millisecond
 )
 
-// concerns is the streams that wait, each once: a burst in one displaces no other.
+// concerns is the streams that wait, each once, with the users whom it concerns: a burst
+// in one displaces no other.
 type concerns struct {
 	wake chan struct{} // holds at most one wake-up
 
 	mu      sync.Mutex
-	streams map[gotong.Stream]struct{}
+	streams map[gotong.Stream][]string // nil: all members
 }
 
-// concern notes that the inboxes of all members of a stream changed. It never blocks:
-// where too many streams wait, the signal is lost.
-func (h *Hub) concern(of gotong.Stream) {
-	if !h.concerns.add(of) {
+// concern notes that the inboxes of members of a stream changed: of those among these
+// users, or of all if there are none. It never blocks: where too many streams wait, the
+// signal is lost. Who begins to follow their account later reads their inbox later.
+func (h *Hub) concern(of gotong.Stream, users []string) {
+	if len(users) > 0 {
+		if users = h.listening(users); len(users) == 0 {
+			return
+		}
+	}
+	if !h.concerns.add(of, users) {
 		h.observer.Dropped("signal", 1)
 		return
 	}
@@ -42,28 +50,37 @@ func (h *Hub) concern(of gotong.Stream) {
 }
 
 // add returns false where too many wait.
-func (c *concerns) add(of gotong.Stream) bool {
+func (c *concerns) add(of gotong.Stream, users []string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, waits := c.streams[of]; !waits && len(c.streams) >= maxConcerning {
+	was, waits := c.streams[of]
+	switch {
+	case !waits && len(c.streams) >= maxConcerning:
 		return false
+	case len(users) == 0 || waits && was == nil:
+		c.streams[of] = nil
+	default:
+		was = append(was, users...)
+		slices.Sort(was)
+		c.streams[of] = slices.Compact(was)
 	}
-	c.streams[of] = struct{}{}
 	return true
 }
 
-// take returns the streams that wait, in order, and empties the list.
-func (c *concerns) take() []gotong.Stream {
+// take returns what waits, and empties the list.
+func (c *concerns) take() map[gotong.Stream][]string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	streams := slices.Sorted(maps.Keys(c.streams))
-	clear(c.streams)
+	streams := c.streams
+	c.streams = map[gotong.Stream][]string{}
 	return streams
 }
 
-// inform signals the members of the streams that wait, until ctx ends. A burst in one
-// stream is one look at its members. A look that fails is tried again after a pause,
-// because no later signal makes up for it.
+// inform signals the members of the streams that wait, until ctx ends. Who is a member is
+// read here, after the event that changed their inbox: of an event after a removal, the
+// former member gets no signal. A burst in one stream is one look at its members, and
+// there is a pause between two looks. A look that fails is tried again after a longer
+// one, because no later signal makes up for it.
 func (h *Hub) inform(ctx context.Context) {
 	for {
 		select {
@@ -71,21 +88,25 @@ func (h *Hub) inform(ctx context.Context) {
 			return
 		case <-h.concerns.wake:
 		}
-		failed := false
+		pause := informGap
 		streams := h.concerns.take()
-		ids := h.listening() // after it: those who begin to follow later read their inbox later
-		for _, of := range streams {
-			err := h.informMembers(ctx, of, ids)
+		all := sync.OnceValue(func() []string { return h.listening(nil) })
+		for _, of := range slices.Sorted(maps.Keys(streams)) {
+			users := streams[of]
+			if users == nil {
+				users = all()
+			}
+			err := h.informMembers(ctx, of, users)
 			if err == nil || ctx.Err() != nil {
 				continue
 			}
 			h.observer.Fault(err)
-			if !errors.Is(err, store.ErrUnreadable) {
-				h.concern(of)
-				failed = true
+			if !view.Spoilt(err) {
+				h.concern(of, streams[of])
+				pause = h.limits.Poll
 			}
 		}
-		if failed && !clock.Pause(ctx, h.limits.Poll) {
+		if !clock.Pause(ctx, pause) {
 			return
 		}
 	}
@@ -112,11 +133,15 @@ func (h *Hub) askMembers(ctx context.Context, of gotong.Stream, ids []string) ([
 	return h.opt.Members(ctx, of, ids)
 }
 
-// listening returns the users of this node whose account a session follows.
-func (h *Hub) listening() (ids []string) {
+// listening returns those of these users, nil: of all, whose account a session of this
+// node follows.
+func (h *Hub) listening(among []string) (ids []string) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	for id := range h.users {
+	if among == nil {
+		among = slices.Collect(maps.Keys(h.users))
+	}
+	for _, id := range among {
 		if h.flows[gotong.NewStream(account, id)] != nil {
 			ids = append(ids, id)
 		}

@@ -3,6 +3,7 @@ package live_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -15,8 +16,8 @@ import (
 )
 
 // TestAnItemForAllMembersIsSignalled, on every node, to the members who follow their
-// account there, and to nobody else. Each node looks up those of its own sessions alone,
-// and a burst is one look.
+// account there, and to nobody else; one for some of them, to those. Each node looks up
+// those of its own sessions alone, and a burst is one look.
 func TestAnItemForAllMembersIsSignalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -49,11 +50,12 @@ func TestAnItemForAllMembersIsSignalled(t *testing.T) {
 		}
 		open(t, b, "dan", live.SessionOptions{}) // follows nothing
 		synctest.Wait()
-		signals := func(want int) {
+		signals := func(want map[string]int) {
 			t.Helper()
 			for range 4 {
 				release <- struct{}{}
 			}
+			pass(time.Second)
 			synctest.Wait()
 			for len(release) > 0 {
 				<-release
@@ -68,30 +70,54 @@ func TestAnItemForAllMembersIsSignalled(t *testing.T) {
 					}
 				}
 				id := c.s.Viewer().UserID
-				if expect := map[string]int{"ann": want, "bob": want}[id]; n != expect {
-					t.Errorf("%s got %d signals, want %d: %q", id, n, expect, c.ops)
+				if n != want[id] {
+					t.Errorf("%s got %d signals, want %d: %q", id, n, want[id], c.ops)
 				}
 			}
 		}
+		looked := func(want ...[]string) {
+			t.Helper()
+			for n := range asked {
+				slices.Sort(asked[n])
+				if asked[n] = slices.Compact(asked[n]); !slices.Equal(asked[n], want[n]) {
+					t.Errorf("node %d looked up %q, want %q", n, asked[n], want[n])
+				}
+				asked[n] = nil
+			}
+		}
+		both := map[string]int{"ann": 1, "bob": 1}
 		a.Signals().Changed("club/rt")
-		signals(1)
+		signals(both)
 		for range 100 {
 			a.Signals().Changed("club/rt")
 		}
 		synctest.Wait() // the first waits for its answer; the others are one more look
-		signals(1)
-		for n := range asked {
-			slices.Sort(asked[n])
-			asked[n] = slices.Compact(asked[n])
-		}
-		if !slices.Equal(asked[0], []string{"club/rt ann"}) || !slices.Equal(asked[1], []string{"club/rt bob", "club/rt eve"}) {
-			t.Errorf("the nodes looked up %q", asked)
-		}
+		signals(both)
+		looked([]string{"club/rt ann"}, []string{"club/rt bob", "club/rt eve"})
 		for n := range calls {
 			if calls[n] > 3 {
 				t.Errorf("node %d looked %d times", n, calls[n])
 			}
 		}
+		b.Signals().Changed("club/rt", "ann", "dan", "eve")
+		signals(map[string]int{"ann": 1})
+		looked([]string{"club/rt ann"}, []string{"club/rt eve"})
+		b.Signals().Changed("club/rt", "dan")
+		signals(nil)
+		looked(nil, nil)
+		many := []string{"bob"}
+		for n := range 200 {
+			many = append(many, fmt.Sprint("u", n))
+		}
+		a.Signals().Changed("club/rt", append(many, "ann")...)
+		signals(both)
+		looked([]string{"club/rt ann"}, []string{"club/rt bob"})
+		for range 3 {
+			a.Signals().Changed("club/rt", "ann") // the first waits for its answer
+		}
+		a.Signals().Changed("club/rt")
+		a.Signals().Changed("club/rt", "ann") // all stay all
+		signals(both)
 	})
 }
 
@@ -122,9 +148,37 @@ func TestABurstDisplacesNoItemForAll(t *testing.T) {
 		}
 		h.Signals().Changed("club/rw")
 		close(release)
+		pass(time.Second)
 		synctest.Wait()
 		if !slices.Equal(asked, []string{"club/rt", "club/rt", "club/rw"}) || dropped > 0 {
 			t.Errorf("looked at %q, and dropped %d signals", asked, dropped)
+		}
+	})
+}
+
+// TestLooksArePaced: what comes between two looks is one look more, not one for each.
+func TestLooksArePaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.codec = store.NewCodec(append(kinds(), account()))
+		looks := 0
+		h := w.start(func(o *live.Options) {
+			o.Members = func(context.Context, gotong.Stream, []string) ([]string, error) { looks++; return nil, nil }
+		})
+		w.commit(h, "user/ann", add("ann"))
+		ann := open(t, h, "ann", live.SessionOptions{})
+		ann.subscribe("user/ann", live.Now())
+		synctest.Wait()
+		for n := range 1000 {
+			h.Signals().Changed("club/rt", "ann")
+			if synctest.Wait(); n == 0 && looks != 1 {
+				t.Error("the first waits")
+			}
+			pass(time.Millisecond)
+		}
+		pass(time.Second)
+		if synctest.Wait(); looks < 10 || looks > 11 {
+			t.Errorf("%d looks in a second", looks)
 		}
 	})
 }

@@ -20,7 +20,7 @@ func New(opt Options) *Hub {
 	h := &Hub{
 		opt: opt, limits: opt.Limits, observer: opt.Observer, epoch: opt.Store.Epoch(), node: rand.Text(), views: opt.Views,
 		flows: map[gotong.Stream]*flow{}, sessions: map[*Session]struct{}{}, users: map[string]int{},
-		concerns: concerns{streams: map[gotong.Stream]struct{}{}, wake: make(chan struct{}, 1)},
+		concerns: concerns{streams: map[gotong.Stream][]string{}, wake: make(chan struct{}, 1)},
 	}
 	h.limits.fill()
 	h.observer.fill()

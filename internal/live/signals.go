@@ -45,7 +45,7 @@ func (s *sub) mayHear(now clock.Moment) bool {
 // users it is.
 func (h *Hub) show(m *bus.Signal) {
 	if m.Type == signal.Inbox && m.Stream.Kind() != account {
-		h.concern(m.Stream)
+		h.concern(m.Stream, m.Users)
 		return
 	}
 	t := h.lookup(m.Stream)

@@ -19,8 +19,10 @@ const (
 	Inbox    = "inbox"    // for the user's own sessions: the inbox changed; of the stream of their account
 )
 
-// maxData is the greatest length of the data of a signal, in bytes.
-const maxData = 1024
+const (
+	maxData      = 1024 // length of the data of a signal, in bytes
+	maxConcerned = 50   // that a signal names: with ids of 128 bytes, PostgreSQL still notifies of it
+)
 
 // Options are what an exchange is made of. Publish may be nil, the rest must be
 // set.
@@ -94,10 +96,18 @@ func (x *Exchange) Whisper(stream gotong.Stream, actor gotong.Actor, data []byte
 }
 
 // Changed informs the sessions that follow the account of a user, on any node, that their
-// inbox changed. With another stream, it means the accounts of all its members: each node
-// finds out which of them have sessions there.
-func (x *Exchange) Changed(of gotong.Stream) {
-	x.spread(&bus.Signal{Stream: of, Type: Inbox, Actor: gotong.Actor{UserID: of.ID(), Role: gotong.RoleUser}})
+// inbox changed. With another stream, it means the accounts of all its members, or of those
+// of these users who are members: each node finds out which of them have sessions there.
+func (x *Exchange) Changed(of gotong.Stream, users ...string) {
+	m := bus.Signal{Stream: of, Type: Inbox, Actor: gotong.Actor{UserID: of.ID(), Role: gotong.RoleUser}}
+	if len(users) == 0 {
+		x.spread(&m)
+	}
+	for some := range slices.Chunk(users, maxConcerned) {
+		part := m
+		part.Users = some
+		x.spread(&part)
+	}
 }
 
 func validData(data []byte) bool { return len(data) <= maxData && json.Valid(data) }
@@ -127,7 +137,7 @@ func (x *Exchange) Hear(m bus.Message) {
 		x.hearLook(m.Signal)
 		return
 	}
-	if m.Signal == nil || !x.has(m.Signal.Stream, m.Signal.Type) {
+	if m.Signal == nil || !x.has(m.Signal.Stream, m.Signal.Type) || len(m.Signal.Users) > maxConcerned {
 		return
 	}
 	heard := *m.Signal

@@ -32,7 +32,7 @@ import (
 type Signals interface {
 	Present(stream gotong.Stream) []string
 	Whisper(stream gotong.Stream, actor gotong.Actor, data []byte)
-	Changed(of gotong.Stream)
+	Changed(of gotong.Stream, users ...string)
 }
 
 // Options are what the routes work with; all are required.
