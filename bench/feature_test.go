@@ -7,9 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/app"
-	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/inbox"
@@ -23,64 +21,58 @@ import (
 // of the disk. Posts come one after the other; every tenth mentions a member. The CPU
 // includes that of the readers until they have read the last post.
 func BenchmarkPostWithFeature(b *testing.B) {
-	codec := store.NewCodec(app.Kinds())
-	named := func(names ...string) []reader.Reader {
-		list := slices.DeleteFunc(app.Readers(), func(r reader.Reader) bool { return !slices.Contains(names, r.Name) })
-		if len(list) != len(names) {
-			b.Fatalf("not all of %q are readers", names)
-		}
-		return list
-	}
-	base := []string{"audit", "timer", "webhook"} // of every server
-	pushes := []reader.Reader{push.Alerting(inbox.Reader(app.Kinds()), true, time.Hour), push.Planner(true, time.Hour)}
 	for _, f := range []struct {
 		name    string
 		readers []reader.Reader
 	}{
-		{"none", named(base...)}, {"inbox", named(append(base, "inbox")...)}, {"search", named(append(base, "search")...)},
-		{"moderation", named(append(base, "moderation")...)}, {"files", named(append(base, "files")...)},
-		{"push", append(named(base...), pushes...)},
-		{"all", append(named(append(base, "search", "moderation", "files")...), pushes...)},
+		{"none", named(b)}, {"inbox", named(b, "inbox")}, {"search", named(b, "search")},
+		{"moderation", named(b, "moderation")}, {"files", named(b, "files")},
+		{"push", append(named(b), pushReaders()...)}, {"all", allReaders(b)},
 	} {
-		b.Run("feature="+f.name, func(b *testing.B) { postWithFeature(b, codec, f.readers) })
+		b.Run("feature="+f.name, func(b *testing.B) { postWithFeature(b, f.readers) })
 	}
 }
 
-func postWithFeature(b *testing.B, codec *store.Codec, readers []reader.Reader) {
+// named returns the readers of every server, and others.
+func named(b *testing.B, others ...string) []reader.Reader {
 	b.Helper()
+	names := append([]string{"audit", "timer", "webhook"}, others...)
+	list := slices.DeleteFunc(app.Readers(), func(r reader.Reader) bool { return !slices.Contains(names, r.Name) })
+	if len(list) != len(names) {
+		b.Fatalf("not all of %q are readers", names)
+	}
+	return list
+}
+
+// pushReaders returns those of push, with the inbox.
+func pushReaders() []reader.Reader {
+	return []reader.Reader{push.Alerting(inbox.Reader(app.Kinds()), true, time.Hour), push.Planner(true, time.Hour)}
+}
+
+func allReaders(b *testing.B) []reader.Reader {
+	b.Helper()
+	return append(named(b, "search", "moderation", "files"), pushReaders()...)
+}
+
+func postWithFeature(b *testing.B, readers []reader.Reader) {
+	b.Helper()
+	codec := store.NewCodec(app.Kinds())
 	s, r := running(b, readers)
 	e := engine.New(engine.Options{Store: s, Codec: codec, Committed: func(_ context.Context, rows []store.Event) { r.Committed(rows) }})
 	defer func() { _ = e.Close(context.Background()) }()
-	run := func(request, typ string, data any) {
-		_, err := e.Execute(b.Context(), gotong.Command{
-			Stream: "thread/a", Type: typ, Data: data, RequestID: request, CorrelationID: "c",
-			Actor: gotong.Actor{UserID: "owner", Role: gotong.RoleUser}, At: clock.System().Now(),
-		})
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
-	run("create", thread.CmdCreate, thread.Create{ScopeID: "rt05", Privacy: thread.Public})
-	for i := range 20 {
-		run(fmt.Sprint("add", i), "member.add", thread.Add{UserID: fmt.Sprint("user", i)})
-	}
+	run := postsTo(b, e)
 	took, began := make([]time.Duration, 0, b.N), cpuTime()
 	b.ResetTimer()
 	for i := range b.N {
 		text := "Air mulai surut di gang tiga; pompa kedua bisa dipindah ke balai warga sore ini, nomor " + fmt.Sprint(i)
 		if i%10 == 0 {
-			text = "@user3 " + text
+			text = "@" + neighbour(0) + " " + text
 		}
 		began := time.Now()
 		run(fmt.Sprint(i), thread.CmdPost, thread.Post{Body: text})
 		took = append(took, time.Since(began))
 	}
-	behind := func(s reader.Status) bool { return s.Cursor < s.End }
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for slices.ContainsFunc(r.Status(), behind) {
-		<-tick.C
-	}
+	follow(r)
 	b.StopTimer()
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "µs-p50")
