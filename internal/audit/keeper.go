@@ -17,8 +17,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/regular"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/trouble"
 	"gotong.dev/gotong/proof"
 )
 
@@ -248,6 +250,7 @@ func (k *Keeper) runSigning(ctx context.Context) error {
 	defer tick.Stop()
 	say := time.NewTicker(sayEvery)
 	defer say.Stop()
+	unsigned := k.trouble("checkpoints cannot be signed; the server tries again every second", "checkpoints are signed again")
 	failed := false
 	for {
 		select {
@@ -260,8 +263,8 @@ func (k *Keeper) runSigning(ctx context.Context) error {
 			if errors.Is(err, ErrRollback) {
 				return err
 			}
-			if err != nil && ctx.Err() == nil && !failed {
-				k.o.Log.ErrorContext(ctx, "checkpoints cannot be signed; the server tries again every second", "cause", err)
+			if ctx.Err() == nil {
+				unsigned.Set(ctx, err != nil, "cause", err)
 			}
 			switch {
 			case errors.Is(err, ErrTrees): // to find that out, the log was read
@@ -272,6 +275,10 @@ func (k *Keeper) runSigning(ctx context.Context) error {
 			failed = err != nil
 		}
 	}
+}
+
+func (k *Keeper) trouble(begins, ends string, attrs ...any) *trouble.State {
+	return &trouble.State{Log: k.o.Log.With(attrs...), Clock: clock.System(), Level: slog.LevelError, Begins: begins, Ends: ends}
 }
 
 // Step signs what has grown, after it has compared every partition.

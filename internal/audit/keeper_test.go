@@ -9,12 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/logtest"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
 	"gotong.dev/gotong/proof"
@@ -398,6 +400,51 @@ func TestNodesOfAnEmptyStore(t *testing.T) {
 		}
 		open(t, k.o) // its directory is whole
 	}
+}
+
+// away is a store that cannot be read while it is off.
+type away struct {
+	store.Store
+	off atomic.Bool
+}
+
+func (s *away) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	if s.off.Load() {
+		return store.Snapshot{}, errors.New("away")
+	}
+	return s.Store.Load(ctx, need)
+}
+
+// TestCheckpointsThatCannotBeSigned: the state logs one line when it begins and one when it has
+// ended, each time.
+func TestCheckpointsThatCannotBeSigned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 8)
+		w.live = memory.New(w.epoch, memory.Options{})
+		defer func() { _ = w.live.Close() }()
+		var lines logtest.Lines
+		s, o := &away{Store: w.live}, w.options("")
+		o.Store, o.Log = s, slog.New(slog.NewJSONHandler(&lines, nil))
+		k := open(t, o)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- k.Run(ctx) }()
+		<-time.After(signEvery / 2) // so that no step is under way when the store goes and comes
+		for round := range 3 {
+			for _, off := range []bool{true, false} {
+				s.off.Store(off)
+				<-time.After(5 * signEvery)
+				begun, over := lines.Count("checkpoints cannot be signed"), lines.Count("checkpoints are signed again")
+				if begun != round+1 || !off && over != begun || off && over != round {
+					t.Fatalf("round %d, away: %t; logged:\n%s", round, off, lines.String())
+				}
+			}
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A caller waits for the checkpoint that covers an event, and at most five

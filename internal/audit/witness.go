@@ -20,6 +20,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/regular"
+	"gotong.dev/gotong/internal/trouble"
 	"gotong.dev/gotong/proof"
 )
 
@@ -87,7 +88,8 @@ type cosigner struct {
 	newest [gotong.Partitions]cosignature
 	pause  uint64 // rounds without a request after the next failure
 	until  uint64 // no request up to this round
-	failed string // what was logged last; empty: it cosigns
+	failed string // its latest answer; empty: it cosigns
+	silent *trouble.State
 }
 
 type cosignature struct {
@@ -103,7 +105,8 @@ type cosigning struct {
 	trust     proof.Trust
 	post      http.RoundTripper
 	round     uint64
-	behind    atomic.Int64 // rounds since the quorum had cosigned every checkpoint of one
+	lost      *trouble.State // what was cosigned cannot be written
+	behind    atomic.Int64   // rounds since the quorum had cosigned every checkpoint of one
 }
 
 // CosignedAge returns for how long the quorum of witnesses has not cosigned every
@@ -113,6 +116,7 @@ func (k *Keeper) CosignedAge() time.Duration {
 }
 
 func (k *Keeper) newCosigning() {
+	k.cosigning.lost = k.trouble("the cosigned checkpoints cannot be written", "the cosigned checkpoints are written again")
 	k.cosigning.post = k.o.Transport
 	if k.o.Transport == nil {
 		k.cosigning.post = http.DefaultTransport
@@ -121,7 +125,8 @@ func (k *Keeper) newCosigning() {
 		k.cosigning.trust.Quorum = len(k.o.Witnesses)
 	}
 	for _, w := range k.o.Witnesses {
-		k.cosigning.witnesses = append(k.cosigning.witnesses, &cosigner{Witness: w, pause: 1})
+		k.cosigning.witnesses = append(k.cosigning.witnesses, &cosigner{Witness: w, pause: 1, silent: k.trouble(
+			"the witness does not cosign; the server tries again at growing intervals", "the witness cosigns again", "witness", w.Name())})
 		k.cosigning.trust.Witnesses = append(k.cosigning.trust.Witnesses, w.Witness)
 	}
 }
@@ -186,30 +191,22 @@ func (k *Keeper) cosign(ctx context.Context) {
 		}
 	}
 	all.Wait()
-	if err := k.keepCosigned(&now); err != nil {
-		k.o.Log.ErrorContext(ctx, "the cosigned checkpoints cannot be written", "cause", err)
-	}
+	err := k.keepCosigned(&now)
+	c.lost.Set(ctx, err != nil, "cause", err)
 }
 
 // judge leaves a witness that failed alone for some rounds, each time for longer,
 // and logs what has changed.
 func (k *Keeper) judge(ctx context.Context, w *cosigner, err error) {
-	said := ""
+	w.failed = ""
 	if err == nil {
 		w.pause = 1
 	} else {
-		said = err.Error()
+		w.failed = err.Error()
 		w.until = k.cosigning.round + w.pause + rand.Uint64N(w.pause/4+1) //nolint:gosec // to spread the requests
 		w.pause = min(2*w.pause, maxPause)
 	}
-	switch was := w.failed; {
-	case said == "" && was != "":
-		k.o.Log.InfoContext(ctx, "the witness cosigns again", "witness", w.Name())
-	case said != "" && was == "":
-		k.o.Log.ErrorContext(ctx, "the witness does not cosign; the server tries again at growing intervals",
-			"witness", w.Name(), "cause", err)
-	}
-	w.failed = said
+	w.silent.Set(ctx, err != nil, "cause", err)
 }
 
 // askAll asks a witness about all checkpoints that it has not cosigned, and returns

@@ -10,6 +10,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/trouble"
 )
 
 // How the runner of a partition spends its time.
@@ -38,6 +39,7 @@ type partition struct {
 	full   chan struct{} // half of the room for offered commits is used
 
 	followers []*follower // nil: not loaded
+	halts     []halt      // of each reader
 
 	mu      sync.Mutex
 	mine    bool   // this node runs it
@@ -56,9 +58,27 @@ type follower struct {
 	paused bool   // its documents are being deleted
 
 	stop    *Stop // where it stopped
+	halt    *halt
 	wrote   clock.Moment
 	behind  clock.Moment // since when; 0: it is not
 	skipped uint64       // the position that an operator passed
+}
+
+// halt is the state that a reader stopped. It outlasts followers, which are loaded anew after
+// each error of the store.
+type halt struct {
+	trouble.State
+	position uint64 // where it stopped
+}
+
+// passed ends the state of each reader that has processed the position, or is at the end.
+func (p *partition) passed(ctx context.Context) {
+	end := p.ends()
+	for _, f := range p.followers {
+		if f.stop == nil && f.at >= min(f.halt.position, end) {
+			f.halt.Over(ctx)
+		}
+	}
 }
 
 // fenced reads the documents of a follower. It returns [store.ErrConflict] if another

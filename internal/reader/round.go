@@ -44,6 +44,7 @@ func (p *partition) turn(ctx context.Context) time.Duration {
 	switch {
 	case err == nil:
 		p.show()
+		p.passed(ctx)
 		switch {
 		case more && p.far():
 			return 0
@@ -215,7 +216,7 @@ func (p *partition) load(ctx context.Context) error {
 	}
 	followers := make([]*follower, len(need.Cursors))
 	for i, key := range need.Cursors {
-		f := &follower{fold: fold{reader: &p.runner.readers[i]}, stored: snap.Cursors[key]}
+		f := &follower{fold: fold{reader: &p.runner.readers[i]}, stored: snap.Cursors[key], halt: &p.halts[i]}
 		f.from = &fenced{p.runner.opt.Store, key, f}
 		f.at, f.skips = f.stored, func(position uint64) bool { return position == f.skipped }
 		mark, err := markIn(&snap, f.reader.Name)
@@ -259,8 +260,8 @@ func (p *partition) stop(ctx context.Context, f *follower, position uint64, caus
 		err = setJSON(ctx, p.runner.opt.Store, s.key(), version, s)
 	}
 	if err == nil {
-		f.stop = &s
-		p.runner.stopped(ctx, &s, cause)
+		f.stop, f.halt.position = &s, position
+		f.halt.Met(ctx, "position", position, "cause", cause)
 	}
 	return err
 }

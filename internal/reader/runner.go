@@ -69,6 +69,13 @@ func New(opt Options, readers []Reader, handlers []Handler) (*Runner, error) {
 	for i := range r.parts {
 		r.parts[i] = &partition{
 			runner: r, id: gotong.Partition(i), wake: make(chan struct{}, 1), full: make(chan struct{}, 1), mine: !opt.Shared,
+			halts: make([]halt, len(readers)),
+		}
+		for j := range readers {
+			s := &r.parts[i].halts[j].State
+			s.Log, s.Clock, s.Level = opt.Log.With("reader", readers[j].Name, "partition", i), opt.Clock, slog.LevelError
+			s.Begins = "a reader stopped in a partition; correct the cause and restart, or run gotong reader skip"
+			s.Ends = "the reader goes on in the partition"
 		}
 	}
 	for i := range handlers {
@@ -254,11 +261,6 @@ func ownerOf(p gotong.Partition, names []string) (owner string) {
 
 func (r *Runner) fault(ctx context.Context, err error) {
 	r.trouble.Met(ctx, "cause", err)
-}
-
-func (r *Runner) stopped(ctx context.Context, s *Stop, cause error) {
-	r.opt.Log.ErrorContext(ctx, "a reader stopped in a partition; correct the cause and restart, or run gotong reader skip",
-		"reader", s.Reader, "partition", s.Partition, "position", s.Position, "cause", cause)
 }
 
 func (r *Runner) wakeJobs() {

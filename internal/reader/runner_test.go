@@ -295,6 +295,9 @@ func TestReaderStops(t *testing.T) {
 				if _, err := Skip(w.Context(), w.s, readers, "a", p+1, w.clock.Now()); err == nil {
 					t.Error("a partition was skipped in which no reader has stopped")
 				}
+				w.check(Rebuild(w.Context(), w.s, readers, "b")) // all cursors are read anew
+				wait(poll + time.Second)
+				w.logged(1, 0)
 				skipped, err := Skip(w.Context(), w.s, readers, "a", p, w.clock.Now())
 				if err != nil || skipped.Position != 3 {
 					t.Fatal(skipped, err)
@@ -302,6 +305,7 @@ func TestReaderStops(t *testing.T) {
 				wait(poll + time.Second)
 				without := map[gotong.Partition][]uint64{p: {3}}
 				w.tallied("a", "as", without)
+				w.logged(1, 1)
 				if r.Stopped() != nil {
 					t.Error(r.Stopped())
 				}

@@ -15,6 +15,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/clock/clocktest"
+	"gotong.dev/gotong/internal/logtest"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
 	"gotong.dev/gotong/internal/store/storetest"
@@ -28,6 +29,7 @@ type world struct {
 	s     *storetest.Faulty
 	m     *storetest.Maker
 	clock *clocktest.Clock
+	log   logtest.Lines
 }
 
 // inWorld runs f in a bubble with an empty store.
@@ -75,7 +77,7 @@ func (w *world) runner(readers []Reader, handlers ...Handler) *Runner {
 
 func (w *world) runnerWith(o Options, readers []Reader, handlers ...Handler) *Runner {
 	w.Helper()
-	o.Store, o.Clock, o.Log = cmpStore(o.Store, w.s), w.clock, slog.New(slog.DiscardHandler)
+	o.Store, o.Clock, o.Log = cmpStore(o.Store, w.s), w.clock, slog.New(slog.NewJSONHandler(&w.log, nil))
 	r, err := New(o, readers, handlers)
 	w.check(err)
 	return r
@@ -200,4 +202,12 @@ func (w *world) tallied(name, collection string, without map[gotong.Partition][]
 func wait(d time.Duration) {
 	pause(context.Background(), d, nil)
 	synctest.Wait()
+}
+
+// logged checks how often a reader stopped and went on, by the lines of the log.
+func (w *world) logged(stopped, on int) {
+	w.Helper()
+	if w.log.Count("a reader stopped in a partition") != stopped || w.log.Count("the reader goes on") != on {
+		w.Errorf("logged:\n%s", w.log.String())
+	}
 }
