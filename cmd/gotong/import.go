@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -78,11 +76,11 @@ func (c *importCmd) Run(ctx context.Context, std *stdio) error {
 	if err != nil {
 		return err
 	}
-	in := importing{importCmd: c, remote: remote, file: file, source: source, survey: &report.Survey}
+	in := importing{importCmd: c, remote: remote, file: file, source: source, survey: &report.Survey, known: &report.Known}
 	if report.Thread, err = in.thread(ctx); err != nil {
 		return err
 	}
-	if report.Known, err = in.compare(ctx, report.Thread); err != nil {
+	if err := in.compare(ctx, report.Thread); err != nil {
 		return err
 	}
 	if c.DryRun {
@@ -145,6 +143,7 @@ type importing struct {
 	file   *importer.File
 	source importer.Source
 	survey *importer.Survey
+	known  *comparison
 }
 
 func (in importing) steps(thread string) func(func(importer.Step, error) bool) {
@@ -244,98 +243,6 @@ func (in importing) create(ctx context.Context) (string, error) {
 	return t.ThreadID, err
 }
 
-// comparison is what of an export a thread already has.
-type comparison struct {
-	Present int `json:"present"`
-	New     int `json:"new"`
-}
-
-// said identifies a message without its author, who may have another name in another export.
-func said(at int64, text string) uint64 { return importer.Hash(strconv.FormatInt(at, 10) + " " + text) }
-
-// compare counts the steps that the thread already has. It rejects an export that
-// would bring messages a second time, because it calls a person otherwise.
-func (in importing) compare(ctx context.Context, thread string) (c comparison, err error) {
-	if thread == "" {
-		return comparison{New: in.survey.Steps}, nil
-	}
-	requests := importer.Set{}
-	if err := in.read(ctx, thread, func(e client.Event) { requests.Add(e.RequestID) }); err != nil {
-		return c, err
-	}
-	known := map[string]bool{} // people with a post, and whether the thread has one
-	for s, err := range in.steps(thread) {
-		if err != nil {
-			return c, err
-		}
-		there := requests.Has(s.RequestID)
-		if c.New++; there {
-			c.New--
-			c.Present++
-		}
-		if s.Op == importer.Post {
-			known[s.Name] = known[s.Name] || there
-		}
-	}
-	maps.DeleteFunc(known, func(name string, there bool) bool {
-		_, confirmed := in.Alias[name]
-		return there || confirmed
-	})
-	if len(known) == 0 {
-		return c, nil
-	}
-	return c, in.doubled(ctx, thread, slices.Sorted(maps.Keys(known)))
-}
-
-// doubled rejects messages of strangers if the thread has the same of others.
-func (in importing) doubled(ctx context.Context, thread string, strangers []string) error {
-	ours := map[uint64]string{} // the author
-	for s, err := range in.steps(thread) {
-		if err != nil {
-			return err
-		}
-		if s.Op == importer.Post && slices.Contains(strangers, s.Name) {
-			ours[said(s.SentAt.Milli(), s.Text)] = s.Name
-		}
-	}
-	twice := map[[2]string]int{} // by the names there and here
-	err := in.read(ctx, thread, func(e client.Event) {
-		var d eventData
-		if e.Type != "message.posted" || e.Decode(&d) != nil || d.SentBy == "" {
-			return
-		}
-		if name := ours[said(d.SentAtMS, d.Body)]; name != "" && name != d.SentBy {
-			twice[[2]string{name, d.SentBy}]++
-		}
-	})
-	for pair, n := range twice {
-		return &failure{
-			err: fmt.Errorf("%s of %q are in the thread already, as messages of %q; nothing is imported",
-				count(n, "message"), pair[0], pair[1]),
-			code: 1,
-			hint: fmt.Sprintf("--alias %q if they are one person, or --alias %q", pair[0]+"="+pair[1], pair[0]+"="+pair[0]),
-		}
-	}
-	return err
-}
-
-// read reads the events of a thread up to the present.
-func (in importing) read(ctx context.Context, thread string, each func(client.Event)) error {
-	t, err := in.remote.Thread(ctx, thread)
-	if err != nil {
-		return err
-	}
-	for e, err := range in.remote.Events(ctx, map[gotong.Stream]client.From{t.Stream(): client.Start}) {
-		if err != nil {
-			return err
-		}
-		if each(e); e.Seq >= t.Seq {
-			return nil
-		}
-	}
-	return nil
-}
-
 // write sends the steps over one connection, many at a time.
 func (in importing) write(ctx context.Context, std *stdio, thread string) (importer.Result, error) {
 	conn := in.remote.NewConn(client.ConnOptions{MaxPending: importer.Window})
@@ -354,7 +261,7 @@ func (in importing) write(ctx context.Context, std *stdio, thread string) (impor
 		}, nil
 	}
 	bar := newProgress(std, in.survey.Steps)
-	result, err := importer.Run(ctx, submit, in.steps(thread), bar.show)
+	result, err := importer.Run(ctx, submit, in.known.without(in.steps(thread)), in.known.ids, bar.show)
 	bar.clear()
 	cancel()
 	running.Wait()

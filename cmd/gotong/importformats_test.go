@@ -124,3 +124,86 @@ func TestImportRepliesAndPins(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// edited are exports without and with ids, before and after a message was edited.
+var edited = map[string]struct{ name, before, after string }{
+	"whatsapp": {
+		"chat.txt", chatLines(0, 5, "Budi") + chatLines(5, 6, "Siti") + "17/08/26, 10:05 - Siti: rapat jam 7\n17/08/26, 10:05 - Siti: ya\n",
+		chatLines(0, 5, "Budi") + chatLines(5, 6, "Siti") + "17/08/26, 10:05 - Siti: rapat jam 8 \u200e<This message was edited>\n17/08/26, 10:05 - Siti: ya\n" +
+			"17/08/26, 10:06 - Siti: baru <This message was edited>\n",
+	},
+	"telegram": {
+		"result.json",
+		telegram(`{"id":1,"type":"message","date_unixtime":"1786960800","from":"Siti","from_id":"user1","text":"rapat jam 7"}`),
+		telegram(`{"id":1,"type":"message","date_unixtime":"1786960800","from":"Siti","from_id":"user1","text":"rapat jam 8","edited":"2026-08-17T10:02:00"}`),
+	},
+}
+
+func telegram(messages string) string {
+	return `{"name":"RT 05","type":"private_group","id":7,"messages":[` + messages + `]}`
+}
+
+// TestImportOfAnEditedMessage: it does not come twice, and the summary names it. The thread keeps
+// its first text, because nobody may edit a message after so long.
+func TestImportOfAnEditedMessage(t *testing.T) {
+	url := serving(t, "--command-rate=100000", "--command-burst=100000")
+	env := map[string]string{"GOTONG_URL": url, "GOTONG_TOKEN": account(t, url, "Wati")}
+	for scope, c := range edited {
+		file := filepath.Join(t.TempDir(), c.name)
+		run := func(text string, args ...string) (r importReport) {
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			ran := command(t, env, append([]string{"import", file, "--scope=" + scope, "--zone=UTC", "--json"}, args...)...)
+			if err := json.Unmarshal([]byte(ran.out), &r); err != nil || ran.code != 0 {
+				t.Fatalf("%s: %+v, %v", scope, ran, err)
+			}
+			return r
+		}
+		first := run(c.before)
+		fresh := 0 // what was edited before it was ever imported is a message like any other
+		if scope == "whatsapp" {
+			fresh = 1
+		}
+		if dry := run(c.after, "--dry-run"); dry.Known.Changed != 1 || dry.Known.New != fresh || dry.Thread != first.Thread {
+			t.Errorf("%s: dry run: %+v", scope, dry.Known)
+		}
+		for i, want := range []int{fresh, 0} {
+			again := run(c.after)
+			if again.Written.Added != want || again.Known.Changed != 1 || again.Known.Changes[0].Why != "its text was edited" {
+				t.Errorf("%s: run %d: %+v, %+v", scope, i+2, again.Known, again.Written)
+			}
+		}
+		if r := command(t, env, "import", file, "--scope="+scope, "--zone=UTC"); !strings.Contains(r.out, "1 line changed since the last import; the thread keeps what it has:\n    line ") {
+			t.Errorf("%s: %s", scope, r.out)
+		}
+	}
+}
+
+// TestImportOfALaterPart: a reply finds its message, though only an earlier part had it.
+func TestImportOfALaterPart(t *testing.T) {
+	url := serving(t, "--command-rate=100000", "--command-burst=100000")
+	env := map[string]string{"GOTONG_URL": url, "GOTONG_TOKEN": account(t, url, "Wati")}
+	said := func(id int, more string) string {
+		return fmt.Sprintf(`{"id":%d,"type":"message","date_unixtime":"1786960800","from":"Siti","from_id":"user1","text":"kata %d"%s}`, id, id, more)
+	}
+	file := filepath.Join(t.TempDir(), "result.json")
+	var report importReport
+	for i, text := range []string{
+		telegram(said(1, "") + "," + said(2, "")),
+		telegram(said(2, "") + "," + said(3, `,"reply_to_message_id":1`)),
+		telegram(said(1, "") + "," + said(2, "") + "," + said(3, `,"reply_to_message_id":1`)),
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := command(t, env, "import", file, "--scope=rt05", "--json")
+		report = importReport{}
+		if err := json.Unmarshal([]byte(r.out), &report); err != nil || r.code != 0 || report.Written.Loose+report.Written.Moved > 0 {
+			t.Fatalf("part %d: %+v, %v", i+1, r, err)
+		}
+	}
+	if report.Written.Added != 0 || report.Written.Present != report.Written.Done {
+		t.Errorf("the whole after its parts: %+v", report.Written)
+	}
+}

@@ -47,19 +47,19 @@ func (r importReport) text() string {
 		}
 	}
 	faults(&b, read.Unreadable, "could not be read", read.Faults)
+	faults(&b, r.Known.Changed, "changed since the last import; the thread keeps what it has", r.Known.Changes)
 	if r.DryRun {
-		switch {
-		case r.Thread != "":
+		if r.Thread != "" {
 			say("Nothing was written: a dry run. Of %s, thread %s has %s already.",
 				count(read.Steps, "command"), r.Thread, grouped(r.Known.Present))
-		default:
+		} else {
 			say("Nothing was written: a dry run. An import into a new thread needs %s.", count(read.Steps, "command"))
 		}
 		return b.String()
 	}
 	w := r.Written
-	known := w.Present + w.Moved + w.Void
-	say("Thread %s: %s, %d there already%s, in %.1f s", r.Thread, count(w.Added, "new event"), known, elsewhen(w.Moved), r.Seconds)
+	say("Thread %s: %s, %d there already%s, in %.1f s", r.Thread,
+		count(w.Added, "new event"), w.Present+w.Moved+w.Void, elsewhen(w.Moved), r.Seconds)
 	if r.stopped {
 		say("  %d of %d commands have an answer; the rest were not sent", w.Done, read.Steps)
 	}
@@ -77,7 +77,7 @@ func elsewhen(n int) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" (%d of them with another time, which stays)", n)
+	return fmt.Sprintf(" (%d of them with another time or text, which stays)", n)
 }
 
 func count(n int, what string) string {

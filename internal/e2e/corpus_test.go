@@ -115,7 +115,7 @@ func (x *export) run(
 		}, nil
 	}
 	began := time.Now()
-	result, err := importer.Run(ctx, submit, pairs(steps), func(r importer.Result) { progress(r.Done, len(steps)) })
+	result, err := importer.Run(ctx, submit, pairs(steps), nil, func(r importer.Result) { progress(r.Done, len(steps)) })
 	if err != nil || result.Refused > 0 || result.Done != len(steps) {
 		t.Errorf("%s: %v, %+v", x.name, err, result)
 	}

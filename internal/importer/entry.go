@@ -74,6 +74,14 @@ func (e Entry) RequestID() string {
 	return "import:" + hex.EncodeToString(sum[:20])
 }
 
+// requestOf returns the request id of the message with this ID; empty for none.
+func requestOf(id string) string {
+	if id == "" {
+		return ""
+	}
+	return Entry{ID: id, Occurrence: 1}.RequestID()
+}
+
 func (e Entry) digest(occurrence int) [sha256.Size]byte {
 	b := make([]byte, 0, 128+len(e.Text))
 	fields := []string{string(e.Kind), e.Stamp, e.Author, e.Text}

@@ -228,7 +228,7 @@ type Survey struct {
 	Chats map[string]int `json:"chats,omitempty"` // of an export of several: messages by chat
 
 	first   []Entry // a message or, without one, any entry
-	Targets Set     `json:"-"` // ids that replies and pins name
+	Targets Set     `json:"-"` // request ids of the messages that replies and pins name
 }
 
 // Threshold is the least part of a file that must be understood.
@@ -267,7 +267,7 @@ func (f *File) Survey(s Source) (Survey, error) {
 
 func (v *Survey) see(e Entry) {
 	if e.ReplyTo != "" {
-		v.Targets.Add(e.ReplyTo)
+		v.Targets.Add(requestOf(e.ReplyTo))
 	}
 	if e.Kind == Message && e.Chat != "" {
 		v.Chats[e.Chat]++

@@ -77,7 +77,7 @@ func TestMemoryOfAnImport(t *testing.T) {
 		return func(context.Context) (gotong.Receipt, bool, error) {
 			return gotong.Receipt{First: 1, EventIDs: []gotong.EventID{id}}, false, nil
 		}, nil
-	}, plan.Steps(f.Entries(Source{})), nil)
+	}, plan.Steps(f.Entries(Source{})), nil, nil)
 	if err != nil || r.Done != 2*messages+1 || survey.Replies != messages || r.Loose != 0 {
 		t.Fatalf("%d of %d steps, %d loose, %v", r.Done, survey.Steps, r.Loose, err)
 	}

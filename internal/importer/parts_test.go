@@ -282,3 +282,39 @@ func TestARoomThatWasRenamed(t *testing.T) {
 		t.Errorf("was %+v, is %+v", before, after)
 	}
 }
+
+// TestAnEditedMessageKeepsItsIdentity in each format with ids, and its step says why its text is another.
+func TestAnEditedMessageKeepsItsIdentity(t *testing.T) {
+	mark := map[string][2]string{ // what an edit adds to a message
+		"telegram":   {`"type":"message"`, `"type":"message","edited":"2026-08-17T10:02:00"`},
+		"discord":    {`"type":"Default"`, `"type":"Default","timestampEdited":"2026-08-17T10:02:00Z"`},
+		"matrix":     {`"msgtype":"m.text"`, `"msgtype":"m.text","m.new_content":{}`},
+		"mattermost": {`"create_at"`, `"edit_at":1786960900000,"create_at"`},
+	}
+	list := []said{{n: 1, at: time.Date(2026, 8, 17, 10, 0, 0, 0, time.UTC), who: "Budi", text: "rapat jam 7"}}
+	for name, x := range exporters() {
+		if !x.ids && name != "mattermost" {
+			continue
+		}
+		edited := x
+		edited.write = func(tb testing.TB, list []said) []byte {
+			tb.Helper()
+			if name == "slack" {
+				return zipOf(tb, map[string]any{
+					"users.json": []obj{}, "channels.json": []obj{{"id": "C1", "name": "umum"}}, "umum/2026-08-17.json": []obj{
+						{"user": "Budi", "text": "rapat jam 8", "ts": "1786960800.000001", "edited": obj{"ts": "1"}},
+					},
+				})
+			}
+			raw := bytes.Replace(x.write(tb, list), []byte("jam 7"), []byte("jam 8"), 1)
+			return bytes.Replace(raw, []byte(mark[name][0]), []byte(mark[name][1]), 1)
+		}
+		path := filepath.Join(t.TempDir(), x.name)
+		before, after := postsIn(t, x, path, list), postsIn(t, edited, path, list)
+		for id, s := range before {
+			if e := after[id]; s.Edited || !e.Edited || e.Text != "rapat jam 8\n[edited]" {
+				t.Errorf("%s: %+v became %+v", name, before, after)
+			}
+		}
+	}
+}

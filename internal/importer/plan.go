@@ -29,8 +29,9 @@ type Step struct {
 	SentAt    gotong.Instant // its time in the export
 	Line      int            // of the export
 	Implied   bool           // not in the export, but required by what is
-	Key       string         // of a Post that a later step may name; else empty
-	Target    string         // Key of the message to answer or to pin
+	Named     bool           // a later step may name this Post
+	Target    string         // RequestID of the message to answer or to pin
+	Edited    bool           // a Post whose text is not the first
 
 	message gotong.EventID // that Target is
 }
@@ -83,7 +84,7 @@ type Plan struct {
 
 	// Names makes renames of the chat rename the thread.
 	Names bool
-	// Targets are the ids that later entries name: only these get a Key.
+	// Targets are the request ids that later entries name.
 	Targets Set
 }
 
@@ -179,7 +180,7 @@ func (p *Plan) steps(e Entry) []Step {
 // pin pins a message, if the export holds it.
 func (p *Plan) pin(e Entry, target string) {
 	step := p.step(e, Pin, "", ".pin")
-	step.Target = target
+	step.Target = requestOf(target)
 	p.out = append(p.out, step)
 	p.sum.Pins++
 }
@@ -198,11 +199,9 @@ func (p *Plan) post(e Entry, text string) {
 	p.sum.Files += len(e.Files)
 	for i, part := range parts {
 		step := p.step(e, Post, e.Author, partSuffix(i))
-		if step.Text = part; i == 0 {
-			step.Target = e.ReplyTo
-			if e.Pin || p.Targets.Has(e.ID) {
-				step.Key = e.ID
-			}
+		step.Text, step.Edited = part, e.Edited
+		if i == 0 {
+			step.Target, step.Named = requestOf(e.ReplyTo), e.Pin || p.Targets.Has(step.RequestID)
 		}
 		p.out = append(p.out, step)
 	}

@@ -66,17 +66,21 @@ type Result struct {
 // server rejects because of its content is noted, and Run continues. An error
 // that would affect all steps (no permission, no such thread, no connection) is
 // returned, as is an error of the steps; Run then waits for the commands that
-// were sent. If progress is not nil, it is called after each answer.
+// were sent. ids are the messages in the thread that steps may name, by [Hash] of their
+// request id; Run adds to it. If progress is not nil, it is called after each answer.
 //
 // After any error, Run may be called again with the same steps.
-func Run(ctx context.Context, submit Submit, steps iter.Seq2[Step, error], progress func(Result)) (Result, error) {
+func Run(ctx context.Context, submit Submit, steps iter.Seq2[Step, error], ids map[uint64]gotong.EventID, progress func(Result),
+) (Result, error) {
 	next, stop := iter.Pull2(steps)
 	defer stop()
 	var r Result
 	var p pace
 	var queue []sent // in order
 	var failed error
-	ids := map[uint64]gotong.EventID{} // of messages that later steps name, by a hash of their Key
+	if ids == nil {
+		ids = map[uint64]gotong.EventID{}
+	}
 	step, failed, more := next()
 	for {
 		for more && failed == nil && len(queue) < p.window() && !waits(step, queue) {
@@ -97,8 +101,8 @@ func Run(ctx context.Context, submit Submit, steps iter.Seq2[Step, error], progr
 		receipt, putOff, err := s.wait(ctx)
 		p.note(putOff)
 		r.PutOff = p.putOff
-		if err == nil && s.step.Key != "" && len(receipt.EventIDs) > 0 {
-			ids[Hash(s.step.Key)] = receipt.EventIDs[0]
+		if err == nil && s.step.Named && len(receipt.EventIDs) > 0 {
+			ids[Hash(s.step.RequestID)] = receipt.EventIDs[0]
 		}
 		if err := r.note(s.step, receipt, err); err != nil && failed == nil {
 			failed = fmt.Errorf("line %d: %w", s.step.Line, err)
@@ -117,7 +121,7 @@ type sent struct {
 
 // waits reports whether a step names a message whose post has no answer yet.
 func waits(step Step, queue []sent) bool {
-	return step.Target != "" && slices.ContainsFunc(queue, func(s sent) bool { return s.step.Key == step.Target })
+	return step.Target != "" && slices.ContainsFunc(queue, func(s sent) bool { return s.step.RequestID == step.Target })
 }
 
 // aim sets the message that a step answers or pins. Without one, a reply becomes a
@@ -153,7 +157,7 @@ func (r *Result) note(step Step, receipt gotong.Receipt, err error) error {
 		}
 	case gotong.CodeReused:
 		r.Moved++
-	case gotong.CodeInvalid, gotong.CodeConflict, gotong.CodeTooLarge, gotong.CodeBadJSON:
+	case gotong.CodeInvalid, gotong.CodeConflict, gotong.CodeTooLarge, gotong.CodeBadJSON, gotong.CodeTargetDeleted:
 		if r.Refused++; len(r.Refusals) < MaxFaults {
 			r.Refusals = append(r.Refusals, Fault{step.Line, reason(err)})
 		}

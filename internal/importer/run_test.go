@@ -81,7 +81,7 @@ func TestRunCommands(t *testing.T) {
 				return gotong.Receipt{First: 1, Last: 1}, false, nil
 			}, err
 		}
-		if _, err := Run(t.Context(), submit, seq([]Step{s}, nil), nil); err != nil || got != want {
+		if _, err := Run(t.Context(), submit, seq([]Step{s}, nil), nil, nil); err != nil || got != want {
 			t.Errorf("%s: %s, %v", op, got, err)
 		}
 	}
@@ -91,7 +91,7 @@ func TestRunCountsAnswers(t *testing.T) {
 	s := &server{known: map[string]string{}}
 	steps := posts(700)
 	last := 0
-	r, err := Run(t.Context(), s.submit, seq(steps, nil), func(r Result) { last = r.Done })
+	r, err := Run(t.Context(), s.submit, seq(steps, nil), nil, func(r Result) { last = r.Done })
 	if err != nil || r.Added != 700 || r.Done != 700 || last != 700 {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -99,7 +99,7 @@ func TestRunCountsAnswers(t *testing.T) {
 		t.Errorf("%d on their way at once, want %d", s.most, Window)
 	}
 	steps[3].SentAt = 2e6
-	r, err = Run(t.Context(), s.submit, seq(steps, nil), nil)
+	r, err = Run(t.Context(), s.submit, seq(steps, nil), nil, nil)
 	if err != nil || r.Added != 0 || r.Present != 699 || r.Moved != 1 || r.Done != 700 {
 		t.Fatalf("again: %+v, %v", r, err)
 	}
@@ -108,7 +108,7 @@ func TestRunCountsAnswers(t *testing.T) {
 // One that puts commands off gets them one by one, so that none overtakes.
 func TestRunSendsOneByOneUnderARateLimit(t *testing.T) {
 	s := &server{known: map[string]string{}, answer: func(n int) (bool, error) { return n > 100, nil }}
-	r, err := Run(t.Context(), s.submit, seq(posts(1000), nil), nil)
+	r, err := Run(t.Context(), s.submit, seq(posts(1000), nil), nil, nil)
 	if err != nil || !r.PutOff || s.most != 1 {
 		t.Errorf("%d at once, %+v, %v", s.most, r, err)
 	}
@@ -132,7 +132,7 @@ func TestRunNotesRejectedStepsAndContinues(t *testing.T) {
 			}
 			return false, nil
 		}}
-		r, err := Run(t.Context(), s.submit, seq(posts(900), nil), nil)
+		r, err := Run(t.Context(), s.submit, seq(posts(900), nil), nil, nil)
 		switch {
 		case !c.stop:
 			if err != nil || r.Refused != 1 || r.Done != 900 || r.Refusals[0].Line != 601 {
@@ -149,7 +149,7 @@ func TestRunNotesRejectedStepsAndContinues(t *testing.T) {
 func TestRunStopsAtTheStepsError(t *testing.T) {
 	broken := errors.New("broken")
 	s := &server{known: map[string]string{}}
-	r, err := Run(t.Context(), s.submit, seq(posts(5), broken), nil)
+	r, err := Run(t.Context(), s.submit, seq(posts(5), broken), nil, nil)
 	if !errors.Is(err, broken) || r.Added != 5 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -157,7 +157,7 @@ func TestRunStopsAtTheStepsError(t *testing.T) {
 
 func TestRunEndsWhenSubmitFails(t *testing.T) {
 	closed := errors.New("closed")
-	r, err := Run(t.Context(), func(context.Context, string, any, string) (Wait, error) { return nil, closed }, seq(posts(5), nil), nil)
+	r, err := Run(t.Context(), func(context.Context, string, any, string) (Wait, error) { return nil, closed }, seq(posts(5), nil), nil, nil)
 	if !errors.Is(err, closed) || r.Done != 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
