@@ -36,7 +36,7 @@ type cli struct {
 	Export      exportCmd      `cmd:"" help:"Write a whole log to a file."`
 	ImportLog   importLogCmd   `cmd:"" name:"import-log" help:"Fill a store from a file that export wrote."`
 	Console     consoleCmd     `cmd:"" help:"Print a link to the operators' page of a running server."`
-	Gates       gatesCmd       `cmd:"" help:"Try whether a SurrealDB is fit for use: go or no-go."`
+	Gates       gatesCmd       `cmd:"" help:"Try whether a SurrealDB or PostgreSQL is fit for use: go or no-go."`
 	Doctor      doctorCmd      `cmd:"" help:"Check whether this machine is fit for a server: go or no-go."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a server on this machine whether it is ready."`
 	Bench       benchCmd       `cmd:"" help:"Measure a server, and check that it loses nothing."`
@@ -100,7 +100,7 @@ func run(ctx context.Context, args []string, std *stdio) (code int) {
 func newParser(into *cli, source *config.Source, out, errs io.Writer) (*kong.Kong, error) {
 	return kong.New(into, append(source.Options(),
 		kong.Name("gotong"), kong.Description(description),
-		kong.Vars{"gates": gateNames(), "scenarios": strings.Join(bench.Names(), ", ")},
+		kong.Vars{"gates": gateNames(false), "postgresgates": gateNames(true), "scenarios": strings.Join(bench.Names(), ", ")},
 		kong.Writers(out, errs), kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.ExplicitGroups(groups()),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),

@@ -19,7 +19,7 @@ import (
 type doctorCmd struct {
 	config.Config
 	URL          string `name:"url" help:"The address that clients use, such as https://chat.example.org, to check TLS and the way to the server." placeholder:"URL"`
-	WithoutGates bool   `name:"without-gates" help:"Do not try a SurrealDB with gotong gates, which takes one to two minutes."`
+	WithoutGates bool   `name:"without-gates" help:"Do not try a SurrealDB or PostgreSQL with gotong gates, which takes one to two minutes."`
 	JSON         bool   `name:"json" help:"Print the report as JSON."`
 }
 
@@ -107,10 +107,9 @@ func (c *doctorCmd) Run(ctx context.Context, std *stdio) error {
 	return nil
 }
 
-// runGates tries a SurrealDB with gotong gates.
+// runGates tries a shared database with gotong gates.
 func (c *doctorCmd) runGates(ctx context.Context, std *stdio, into *gates.Report) error {
-	// There are no gates for PostgreSQL yet.
-	if p, ok := app.StoreProperties(c.StoreURL()); c.WithoutGates || !ok || !p.Shared.Holds || config.OnPostgres(c.StoreURL()) {
+	if p, ok := app.StoreProperties(c.StoreURL()); c.WithoutGates || !ok || !p.Shared.Holds {
 		return nil
 	}
 	g := gatesCmd{Store: c.Store, For: 5 * time.Second, AllowUntested: c.AllowUntested}

@@ -5,30 +5,34 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
-	"gotong.dev/gotong"
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/gates"
 	"gotong.dev/gotong/internal/store"
+	postgresstore "gotong.dev/gotong/internal/store/postgres"
 	"gotong.dev/gotong/internal/store/storetest"
 	surrealstore "gotong.dev/gotong/internal/store/surreal"
 	"gotong.dev/gotong/internal/surreal"
 )
 
 type gatesCmd struct {
-	Store         string        `name:"store" help:"The SurrealDB, with the address that gotong serve has; its user must be of root or of the namespace." placeholder:"URL" secret:""`
-	Only          []string      `name:"only" help:"Only these gates: ${gates}." placeholder:"GATE,…"`
+	Store         string        `name:"store" help:"The SurrealDB or PostgreSQL, with the address that gotong serve has. A user of SurrealDB must be of root or of the namespace; a role of PostgreSQL needs CREATE on the database." placeholder:"URL" secret:""`
+	Only          []string      `name:"only" help:"Only these gates: on SurrealDB ${gates}; on PostgreSQL ${postgresgates}, and the same of store." placeholder:"GATE,…"`
 	For           time.Duration `name:"for" help:"How long each probe runs." default:"5s"`
 	AllowUntested bool          `name:"allow-untested" help:"Count an unsupported version as a warning."`
 	JSON          bool          `name:"json" help:"Print the report as JSON."`
 }
 
 func (*gatesCmd) Help() string {
-	return `Before a first start, and for every new version of SurrealDB or of this program. It tries the server in a
-namespace of its own beside yours, which it removes again; of your database it reads the definitions alone. It takes
-one to two minutes and loads the server meanwhile.
+	return `Before a first start, and for every new version of the database or of this program. It tries the server in a
+namespace (on PostgreSQL, in schemas) of its own beside yours, which it removes again; of your database it reads the
+definitions alone. It takes one to two minutes and loads the server meanwhile.
 
 Exit codes: 0 go, 1 no-go, 2 wrong use, 3 it could not be carried out.
 
@@ -37,6 +41,7 @@ Examples:
     gotong gates --store surreal://root:PASSWORD@db.example:8000/gotong/main
     GOTONG_STORE_FILE=store.url gotong gates --json >report.json
     gotong gates --only engine,store/nodes --for 60s
+    gotong gates --store 'postgres://gotong@db.example/gotong?sslmode=verify-full'
     gotong gates --allow-untested`
 }
 
@@ -74,36 +79,49 @@ func (c *gatesCmd) Run(ctx context.Context, std *stdio) error {
 }
 
 func (c *gatesCmd) options(std *stdio) (gates.Options, error) {
-	const hint = "gotong gates --store surreal://… as gotong serve has it, or GOTONG_STORE"
+	const hint = "gotong gates --store surreal://… or postgres://… as gotong serve has it, or GOTONG_STORE"
 	if c.Store == "" {
 		return gates.Options{}, misuse(hint, "no database is given")
-	}
-	target, err := gates.Parse(c.Store)
-	if err != nil {
-		return gates.Options{}, misuse(hint, "the address of the database: %v", err)
 	}
 	if c.For <= 0 || c.For > maxFor {
 		return gates.Options{}, misuse("--for 5s", "--for must be above 0 and at most %s", maxFor)
 	}
-	now := func() gotong.Instant { return gotong.InstantOf(time.Now()) }
-	return gates.Options{
-		Target: target, Only: c.Only, AllowUntested: c.AllowUntested, For: c.For, Now: now,
+	o := gates.Options{
+		Only: c.Only, AllowUntested: c.AllowUntested, For: c.For, Now: now,
 		Progress: func(p gates.Progress) { showGate(std, p) },
-		Adapter: gates.Adapter{
-			Supported:  surrealstore.Supported,
-			Properties: surrealstore.Properties,
-			Open: func(
-				ctx context.Context, cfg surreal.Config, o storetest.Options, client surreal.Options,
-			) (store.Whole, error) {
-				if o.Now == nil {
-					o = storetest.Options{Collections: store.Collections(app.Kinds()), Now: now}
-				}
-				return surrealstore.Open(ctx, cfg, surrealstore.Options{
-					Collections: o.Collections, Now: o.Now, UnsafeEngine: true, AllowUntested: true, Client: client,
-				})
-			},
-		},
-	}, nil
+	}
+	var err error
+	if config.OnPostgres(c.Store) {
+		if o.Postgres, err = gates.ParsePostgres(c.Store, postgresstore.MaxConns); err == nil {
+			o.Postgres.Properties, o.Postgres.Open = postgresstore.Properties, openPostgres
+		}
+	} else if o.Target, err = gates.Parse(c.Store); err == nil {
+		o.Adapter = gates.Adapter{Supported: surrealstore.Supported, Properties: surrealstore.Properties, Open: openSurreal}
+	}
+	if err != nil {
+		return gates.Options{}, misuse(hint, "the address of the database: %v", err)
+	}
+	return o, nil
+}
+
+// ours returns the program's own options where a gate has none.
+func ours(o storetest.Options) storetest.Options {
+	if o.Now == nil {
+		o = storetest.Options{Collections: store.Collections(app.Kinds()), Now: now}
+	}
+	return o
+}
+
+func openSurreal(ctx context.Context, cfg surreal.Config, o storetest.Options, client surreal.Options) (store.Whole, error) {
+	o = ours(o)
+	return surrealstore.Open(ctx, cfg, surrealstore.Options{
+		Collections: o.Collections, Now: o.Now, UnsafeEngine: true, AllowUntested: true, Client: client,
+	})
+}
+
+func openPostgres(ctx context.Context, address string, o storetest.Options, dial pgconn.DialFunc) (store.Whole, error) {
+	o = ours(o)
+	return postgresstore.Open(ctx, address, postgresstore.Options{Collections: o.Collections, Now: o.Now, UnsafeServer: true, Dial: dial})
 }
 
 // notKnown returns the failure of a run that could not be completed.
@@ -121,7 +139,8 @@ func (c *gatesCmd) notKnown(ctx context.Context, report gates.Report, err error)
 	case errors.Is(err, surreal.ErrAuth):
 		f.hint = "the user, the password and level= of the address"
 	case errors.Is(err, gates.ErrScratch):
-		f.hint = "a user of root, or of the namespace with level=namespace, who is an OWNER or EDITOR there"
+		f.hint = "a user of root, or of the namespace with level=namespace, who is an OWNER or EDITOR there; " +
+			"on PostgreSQL, GRANT CREATE ON DATABASE … TO the role"
 	}
 	return f
 }
@@ -158,4 +177,10 @@ func showGate(std *stdio, p gates.Progress) {
 	}
 }
 
-func gateNames() string { return strings.Join(gates.Names(), ", ") }
+func gateNames(onPostgres bool) string {
+	names := gates.Names(onPostgres)
+	if onPostgres {
+		names = slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, "store/") })
+	}
+	return strings.Join(names, ", ")
+}

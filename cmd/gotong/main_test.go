@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong/internal/auth/argon"
+	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 			_ = os.Unsetenv(name)
 		}
 	}
-	os.Exit(m.Run())
+	os.Exit(postgrestest.Main(m))
 }
 
 // buffer is a bytes.Buffer for several goroutines that tells when it grows.

@@ -1,13 +1,13 @@
-// Package gates is the go/no-go run against an operator's own SurrealDB: before
-// a first start, and for every release candidate.
+// Package gates is the go/no-go run against an operator's own SurrealDB or
+// PostgreSQL: before a first start, and for every release candidate.
 //
 // [Run] creates a scratch namespace beside the operator's (or databases, if the
-// user may not create a namespace), runs each gate there, and removes it again,
-// also after a failure or an interrupt. From the operator's own database it reads
-// only definitions and the ledger of the schema. Each gate runs under a deadline
-// and returns findings: what it saw, in figures, and what to do if that is not
-// good. A gate's verdict is its worst finding, and the report is no-go if one gate
-// is.
+// user may not create a namespace; on PostgreSQL schemas), runs each gate there,
+// and removes it again, also after a failure or an interrupt. From the operator's
+// own database it reads only definitions and the ledger of the schema. Each gate
+// runs under a deadline and returns findings: what it saw, in figures, and what to
+// do if that is not good. A gate's verdict is its worst finding, and the report is
+// no-go if one gate is.
 //
 // # Caveats
 //

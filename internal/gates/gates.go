@@ -2,17 +2,14 @@ package gates
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/netfault"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/storetest"
 	"gotong.dev/gotong/internal/surreal"
@@ -40,8 +37,9 @@ type Adapter struct {
 
 // Options are the settings of a [Run].
 type Options struct {
-	Target        Target
-	Adapter       Adapter
+	Target        Target        // the SurrealDB
+	Adapter       Adapter       // of the store on it
+	Postgres      *Postgres     // instead of both
 	Only          []string      // names of gates; empty: all
 	AllowUntested bool          // an unsupported version is a warning
 	For           time.Duration // how long each probe runs; 0 is [DefaultFor]
@@ -66,27 +64,22 @@ type gate struct {
 	name  string
 	asks  string
 	check func(ctx context.Context, r *run, f *findings) error
+	apart bool // needs a scratch
 }
 
 // all returns every gate, in the order in which they run.
-func all() []gate {
-	return slices.Concat([]gate{
-		{"version", "Is the server of a supported version?", checkVersion},
-		{"engine", "Does its storage engine keep what it acknowledges?", checkEngine},
-		{"sync", "Does it sync each commit?", checkSync},
-		{"clock", "Does its clock agree with this one?", checkClock},
-		{"schema", "Is the schema of your database the one of this program?", checkSchema},
-		{"access", "Is every table closed to record users and guests?", checkAccess},
-		{"live", "Do live notifications have the shape that the bus reads?", checkLive},
-	}, suiteGates(), []gate{
-		{"speed", "Do the hot queries read ranges, fast enough?", checkSpeed},
-	})
+func all(onPostgres bool) []gate {
+	first, last := surrealGates()
+	if onPostgres {
+		first, last = postgresGates()
+	}
+	return slices.Concat(first, suiteGates(), last)
 }
 
-// Names returns the names of all gates, in their order.
-func Names() []string {
+// Names returns the names of all gates of an engine, in their order.
+func Names(onPostgres bool) []string {
 	var names []string
-	for _, g := range all() {
+	for _, g := range all(onPostgres) {
 		names = append(names, g.name)
 	}
 	return names
@@ -94,17 +87,58 @@ func Names() []string {
 
 // run is the state that the gates of one run share.
 type run struct {
-	o       Options
+	o     Options
+	place place
+
+	pg *onPostgres // nil on SurrealDB
+
 	scratch *scratch
 	db      *surreal.Client // in a database of the scratch
 	store   surreal.Config  // of the store of the scratch
+}
+
+// place is where the probes of a run work, on one engine.
+type place interface {
+	// about returns the version of the server, and scratches of other runs.
+	about() (server string, others []string)
+	// missing returns why there is no scratch; "" if there is one.
+	missing() string
+	// open opens the store of the scratch as one more node.
+	open(ctx context.Context) (store.Whole, error)
+	// harness returns an unused part of the scratch as a place for a store.
+	harness(ctx context.Context) storetest.Harness
+	// now returns the time of the server's clock.
+	now(ctx context.Context) (time.Time, error)
+	// leave removes the scratch, even if ctx has ended, and returns what remains.
+	leave(ctx context.Context) (left []string)
+}
+
+// enter connects and makes the scratch.
+func (r *run) enter(ctx context.Context) (err error) {
+	if r.o.Postgres != nil {
+		r.pg, err = enterPostgres(ctx, r.o)
+		r.place = r.pg
+		return err
+	}
+	r.place = onSurreal{r}
+	if r.scratch, r.db, err = makeScratch(ctx, r.o.Target); err == nil {
+		r.store = r.scratch.config("store")
+	}
+	return err
+}
+
+func (o *Options) target() string {
+	if o.Postgres != nil {
+		return o.Postgres.String()
+	}
+	return o.Target.Config.String()
 }
 
 // Run runs the gates and returns their report. It returns an error if the server
 // does not answer, rejects the login or allows no scratch, or if ctx ends; the
 // report then has the results so far.
 func Run(ctx context.Context, o Options) (report Report, err error) {
-	chosen, err := choose(o.Only)
+	chosen, err := choose(o.Only, o.Postgres != nil)
 	if err != nil {
 		return Report{}, err
 	}
@@ -117,18 +151,13 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}
 	}
-	report = Report{Target: o.Target.Config.String(), At: o.Now(), For: o.For.String()}
+	report = Report{Target: o.target(), At: o.Now(), For: o.For.String()}
 	r := &run{o: o}
-	r.scratch, r.db, err = makeScratch(ctx, o.Target)
-	if err != nil {
+	if err := r.enter(ctx); err != nil {
 		return report, err
 	}
-	defer func() {
-		r.db.Close()
-		report.Left = append(report.Left, r.scratch.remove(ctx)...)
-	}()
-	report.Server, report.Others = r.version().Text, r.scratch.others
-	r.store = r.scratch.config("store")
+	defer func() { report.Left = append(report.Left, r.place.leave(ctx)...) }()
+	report.Server, report.Others = r.place.about()
 	for i, g := range chosen {
 		o.Progress(Progress{Number: i + 1, Of: len(chosen), Name: g.name})
 		result := r.carryOut(ctx, g)
@@ -144,15 +173,16 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 
 // choose returns the gates of these names; "store" means all parts of the store's
 // suite.
-func choose(only []string) ([]gate, error) {
+func choose(only []string, onPostgres bool) ([]gate, error) {
+	every := all(onPostgres)
 	if len(only) == 0 {
-		return all(), nil
+		return every, nil
 	}
 	var chosen []gate
 	for _, name := range only {
-		named := slices.DeleteFunc(all(), func(g gate) bool { return g.name != name && !strings.HasPrefix(g.name, name+"/") })
+		named := slices.DeleteFunc(slices.Clone(every), func(g gate) bool { return g.name != name && !strings.HasPrefix(g.name, name+"/") })
 		if len(named) == 0 {
-			return nil, fmt.Errorf("%w: %q; there are %s", ErrUnknownGate, name, strings.Join(Names(), ", "))
+			return nil, fmt.Errorf("%w: %q; there are %s", ErrUnknownGate, name, strings.Join(Names(onPostgres), ", "))
 		}
 		chosen = append(chosen, named...)
 	}
@@ -167,6 +197,10 @@ func (r *run) carryOut(ctx context.Context, g gate) Result {
 	defer cancel()
 	began := r.o.Now()
 	var f findings
+	if why := r.place.missing(); why != "" && g.apart {
+		f.skipf("mend that, then run the gates again", "%s, so nothing can be tried apart from your data", why)
+		return f.result(g, 0)
+	}
 	err := g.check(ctx, r, &f)
 	switch {
 	case ctx.Err() != nil:
@@ -184,7 +218,7 @@ func (r *run) since(began gotong.Instant) time.Duration {
 
 // openStore opens the store of the scratch as one more node.
 func (r *run) openStore(ctx context.Context) (store.Whole, error) {
-	s, err := r.o.Adapter.Open(ctx, r.store, storetest.Options{}, surreal.Options{})
+	s, err := r.place.open(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("opening a store: %w", err)
 	}
@@ -199,7 +233,7 @@ func suiteGates() []gate {
 		list = append(list, gate{suiteGate + "/" + part.Name, part.Asks, func(ctx context.Context, r *run, f *findings) error {
 			r.carryOutPart(ctx, f, part)
 			return nil
-		}})
+		}, true})
 	}
 	return list
 }
@@ -209,7 +243,7 @@ func (r *run) carryOutPart(ctx context.Context, f *findings, part storetest.Part
 	const way = "do not use this server with this program: the store relies on it. Report it with this table"
 	held, left := 0, 0
 	for _, c := range part.Tests {
-		result := c.Try(ctx, func() storetest.Harness { return r.harness(ctx) })
+		result := c.Try(ctx, func() storetest.Harness { return r.place.harness(ctx) })
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -232,32 +266,3 @@ func (r *run) carryOutPart(ctx context.Context, f *findings, part storetest.Part
 
 // cases numbers the databases of the scratch.
 var cases atomic.Int64
-
-// harness returns an unused database of the scratch as a place for a store.
-func (r *run) harness(ctx context.Context) storetest.Harness {
-	cfg := r.scratch.config(fmt.Sprint("case", cases.Add(1)))
-	return storetest.Harness{
-		Properties: r.o.Adapter.Properties, For: r.o.For / 2,
-		Open: func(o storetest.Options) (store.Whole, error) {
-			return r.o.Adapter.Open(ctx, cfg, o, surreal.Options{})
-		},
-		Through: func(o storetest.Options) (store.Whole, *netfault.Proxy, error) {
-			p, err := netfault.Start(ctx, cfg.Address)
-			if err != nil {
-				return nil, nil, err
-			}
-			client := clientOptions()
-			if host, _, err := net.SplitHostPort(cfg.Address); err == nil && cfg.TLS {
-				// The certificate is the server's, not the proxy's.
-				client.TLS = &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
-			}
-			through := cfg
-			through.Address, through.Sockets = p.Addr(), 1
-			s, err := r.o.Adapter.Open(ctx, through, o, client)
-			if err != nil {
-				p.Close()
-			}
-			return s, p, err
-		},
-	}
-}

@@ -28,7 +28,9 @@ func fake(t *testing.T, wrap func(store.Whole) store.Whole) *run {
 	o.Adapter.Open = func(context.Context, surreal.Config, storetest.Options, surreal.Options) (store.Whole, error) {
 		return shared{inner}, nil
 	}
-	return &run{o: o, scratch: &scratch{}}
+	r := &run{o: o, scratch: &scratch{}}
+	r.place = onSurreal{r}
+	return r
 }
 
 // shared is a store that several nodes of a probe have open.

@@ -226,7 +226,7 @@ func compareTables(f *findings, want, have schema) {
 		f.badf(restore, "changed since this program made it: %s", strings.Join(changed, ", "))
 	}
 	if len(missing)+len(changed) == 0 {
-		f.goodf("%s with their fields, events and indexes are as this program makes them", count(len(want.tables), "table"))
+		f.goodf("%s with all their parts are as this program makes them", count(len(want.tables), "table"))
 	}
 }
 

@@ -114,6 +114,7 @@ var whole = map[string]bool{"missing table": true, "readable table": true, "stal
 func prepared(t *testing.T, url string) (*run, schema) {
 	t.Helper()
 	r := &run{o: options(t, url)}
+	r.place = onSurreal{r}
 	var err error
 	if r.scratch, r.db, err = makeScratch(t.Context(), r.o.Target); err != nil {
 		t.Fatal(err)

@@ -135,15 +135,15 @@ func checkClock(ctx context.Context, r *run, f *findings) error {
 	var offset time.Duration
 	best := time.Duration(-1)
 	for range clockTrials {
-		var there surreal.Time
 		began := r.o.Now()
-		if err := r.db.Select(ctx, "RETURN time::now()", nil, &there); err != nil {
+		there, err := r.place.now(ctx)
+		if err != nil {
 			return err
 		}
 		took := r.since(began)
 		if best < 0 || took < best {
 			best = took
-			offset = time.Time(there).Sub(began.Add(took / 2).Time())
+			offset = there.Sub(began.Add(took / 2).Time())
 		}
 	}
 	judgeClock(f, offset, best)

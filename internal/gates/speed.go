@@ -96,6 +96,20 @@ func checkSpeed(ctx context.Context, r *run, f *findings) error {
 	return r.measureStore(ctx, f, s, stream)
 }
 
+// checkSpeedOfStore measures the adapter alone, on a stream of the same size.
+func checkSpeedOfStore(ctx context.Context, r *run, f *findings) error {
+	s, err := r.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close() //nolint:errcheck // a store of this probe alone
+	stream := unused()
+	if err := r.seed(ctx, s, stream); err != nil {
+		return err
+	}
+	return r.measureStore(ctx, f, s, stream)
+}
+
 func (r *run) seed(ctx context.Context, s store.Store, stream gotong.Stream) error {
 	m := storetest.NewMaker(s.Epoch())
 	for n := range speedCommits {

@@ -44,7 +44,7 @@ func (c counted) Write(b []byte) (int, error) {
 func twoRoundTrips(t *testing.T, address string) {
 	t.Helper()
 	var sent atomic.Int64
-	s := opened(t, address+"&pool_max_conns=1", Options{dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+	s := opened(t, address+"&pool_max_conns=1", Options{Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 		return counted{c, &sent}, err
 	}})

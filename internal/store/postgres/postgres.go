@@ -50,7 +50,7 @@ type Options struct {
 	// Observe is that of [store.WriterOptions].
 	Observe func(commits int) (ended func())
 
-	dial pgconn.DialFunc // of tests
+	Dial pgconn.DialFunc // how connections are made; nil: as usual
 }
 
 // Store implements [store.Whole] on one schema of a database. It is safe for
@@ -85,9 +85,9 @@ var Properties = store.Properties{
 	Forgets:  store.Property{Holds: false, Why: "old rows stay in the files until they are vacuumed, and in the WAL"},
 }
 
-// maxConns is how many connections a node opens at most, unless the address has
+// MaxConns is how many connections a node opens at most, unless the address has
 // pool_max_conns.
-const maxConns = 16
+const MaxConns = 16
 
 // CheckAddress returns what is wrong with the address of a database. It connects to
 // nothing.
@@ -106,7 +106,7 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 		return nil, err
 	}
 	if explicit, err := pgx.ParseConfig(address); err == nil && explicit.RuntimeParams["pool_max_conns"] == "" {
-		cfg.MaxConns = maxConns
+		cfg.MaxConns = MaxConns
 	}
 	s := &Store{now: o.Now, docs: map[string]bool{}, server: serve(cfg, o)}
 	if s.now == nil {

@@ -49,7 +49,7 @@ func serve(cfg *pgxpool.Config, o Options) *server {
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = connectTimeout
 	}
-	if c.DialFunc = o.dial; o.dial == nil {
+	if c.DialFunc = o.Dial; o.Dial == nil {
 		c.DialFunc = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
 	}
 	hosts := []*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port, TLSConfig: c.TLSConfig}}
