@@ -179,6 +179,19 @@ func (b *Box) Members(ctx context.Context, of gotong.Stream, ids []string) (memb
 	return members, nil
 }
 
+// Newest returns the number of the newest item for all members of a wide stream; 0 if
+// there is none.
+func (b *Box) Newest(ctx context.Context, of gotong.Stream) (uint64, error) {
+	snap, err := b.Store.Load(ctx, store.Need{
+		Ranges: []store.KeyRange{{Collection: lists, Owner: string(of), To: "~", Descending: true, Limit: 1}},
+	})
+	if err != nil || len(snap.Ranges[0]) == 0 {
+		return 0, err
+	}
+	i, err := itemOf(snap.Ranges[0][0])
+	return i.Number, err
+}
+
 // look reads what the user has set, their marks and their wide streams.
 func (b *Box) look(ctx context.Context, me gotong.Viewer) (*look, error) {
 	l := &look{Box: b, me: me, hidden: map[gotong.Stream]bool{}, quiet: map[gotong.Stream]bool{}}

@@ -229,7 +229,7 @@ func (u *user) serve(ctx context.Context) error {
 			return err
 		}
 		act, next := u.decide(r)
-		u.again(next)
+		u.again(u.id, next)
 		if act == nothing {
 			return nil
 		}

@@ -3,6 +3,7 @@ package push_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/cases"
@@ -61,7 +62,7 @@ func TestAGateOfAWideCaseIsPushed(t *testing.T) {
 	w := newWorld(t)
 	const c = gotong.Stream("case/case-1")
 	w.do(wati, c, cases.CmdCreate, cases.Create{ScopeID: "rt05", Track: "musyawarah", Title: "Pos ronda", Privacy: cases.Private})
-	names := []string{"siti", "off", "removed"}
+	names := []string{"siti", "off", "removed", "waits", "goes"}
 	for n := range many {
 		names = append(names, fmt.Sprint("u", n))
 	}
@@ -77,10 +78,11 @@ func TestAGateOfAWideCaseIsPushed(t *testing.T) {
 				user.Register{Email: id + "@rt05.id", Username: "w-" + id, CommunityID: "rt05"})
 		}
 	}
-	for _, id := range []string{"siti", "off", "removed", "u0"} {
+	for _, id := range []string{"siti", "off", "removed", "u0", "waits", "goes"} {
 		devices[id] = w.device(id)
 	}
 	w.do(communitytest.User("off"), "user/off", user.CmdPrefer, user.Prefer{Kinds: map[string]bool{"gate_opened": false}})
+	w.looks["waits"], w.looks["goes"] = "user/waits", "user/goes"
 	w.clock.Pass(2 * interval)
 	w.do(wati, c, cases.CmdPropose, cases.Propose{From: "usul", To: "bahas"})
 	w.do(wati, c, cases.CmdRemove, cases.Remove{UserID: "removed"})
@@ -94,6 +96,16 @@ func TestAGateOfAWideCaseIsPushed(t *testing.T) {
 			t.Errorf("%s got %q, want %q", id, got, want)
 		}
 	}
+	clear(w.decided)
+	w.clock.Pass(30 * time.Second)
+	w.turn()
+	w.about("who looks", "goes", "waits")
+	w.do(wati, c, cases.CmdRemove, cases.Remove{UserID: "goes"})
+	delete(w.looks, "waits")
+	w.clock.Pass(30 * time.Second)
+	w.turn()
+	w.about("who looked", "waits")
+	devices["waits"].want(2)
 	before := len(devices["siti"].unread())
 	w.pass(2 * interval)
 	if again := len(devices["siti"].unread()); again != before {

@@ -151,16 +151,44 @@ type world struct {
 	planned  [2][gotong.Partitions]uint64
 	requests int
 	log      bytes.Buffer
+	mu       sync.Mutex // guards decided
 
 	looks     map[string]gotong.Stream
+	decided   map[string]bool // about whom something was decided, since it was last emptied
 	ended     map[string]bool
 	requested chan struct{} // for each request to a push service
+}
+
+// deciding notes whose state is read.
+type deciding struct {
+	*memory.Store
+	world *world
+}
+
+func (d deciding) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	for _, key := range need.Registers {
+		if key.Collection == "push_states" {
+			d.world.mu.Lock()
+			d.world.decided[key.Name] = true
+			d.world.mu.Unlock()
+		}
+	}
+	return d.Store.Load(ctx, need)
+}
+
+// about fails the test unless the decisions since the last call were about these users.
+func (w *world) about(what string, want ...string) {
+	w.Helper()
+	if got := slices.Sorted(maps.Keys(w.decided)); !slices.Equal(got, want) {
+		w.Errorf("%s: decided about %v, want %v", what, got, want)
+	}
+	clear(w.decided)
 }
 
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	w := &world{
-		TB: tb, clock: clocktest.Stopped(1_795_968_000_000_000), looks: map[string]gotong.Stream{}, ended: map[string]bool{},
+		TB: tb, clock: clocktest.Stopped(1_795_968_000_000_000), looks: map[string]gotong.Stream{}, ended: map[string]bool{}, decided: map[string]bool{},
 		requested: make(chan struct{}, 10_000),
 	}
 	w.store = memory.New("k3f9", memory.Options{Now: w.clock.Now})
@@ -183,7 +211,7 @@ func newWorld(tb testing.TB) *world {
 	keys, err := push.NewKeys([]byte("a secret of a server"), "mailto:ops@rt05.id")
 	w.check(err)
 	options := push.Options{
-		Store: w.store, Codec: w.codec, Views: views, Clock: w.clock, Keys: keys, Delay: delay, Interval: interval,
+		Store: deciding{w.store, w}, Codec: w.codec, Views: views, Clock: w.clock, Keys: keys, Delay: delay, Interval: interval,
 		Log:   slog.New(slog.NewTextHandler(&w.log, nil)),
 		Box:   w.box,
 		Guard: outbound.New(outbound.Options{Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}),
