@@ -11,6 +11,7 @@ FUZZTIME ?= 5s
 BENCH    ?= .
 COUNT    ?= 6
 SOAK     ?= 10m
+TAIL     ?= 20s
 
 # Tools are built once per version from tools/go.mod into bin/.
 BIN       := bin
@@ -125,11 +126,12 @@ sdk-test: install ## check, measure and test the client for browsers and Node
 	@tail -n 1 $(BIN)/conformance-js.out
 
 .PHONY: engines
-engines: install ## the tests of who may read what, end to end, on SurrealDB 3 and 2 with Redis, and on PostgreSQL
+engines: install ## the tests of who may read what, end to end, on SurrealDB 3 and 2 with Redis, and on PostgreSQL; its tail for TAIL (20s)
 	@for engine in 3 2 postgres; do \
 		echo "engine $$engine"; \
 		GOTONG_E2E_ENGINE=$$engine $(GO) test -short -count 1 -timeout 30m -run '^(TestRemoval|TestRemovalWaits|TestGone|TestSnapshotLaw|TestRoleWalk|TestVotesAreHidden|TestCanariesStaySilent)$$' ./internal/e2e; \
 	done
+	$(GO) test -count 1 -run '^TestTail$$' -v ./internal/store/postgres -tail $(TAIL)
 
 # Without the option, each process of a test, and each that one starts, sleeps for a
 # second before it ends. SQLite, which is translated from C, is left out of the
@@ -212,9 +214,10 @@ candidate: install ## what every release candidate must pass; VERSION names the 
 	$(GO) run ./dev/candidate $(if $(VERSION),-version $(VERSION))
 
 .PHONY: soak
-soak: install ## three nodes under troubles, for SOAK (10m); 50,000 events to webhooks of a server that is killed 20 times; 20 restores
+soak: install ## three nodes under troubles, and the tail of PostgreSQL, for SOAK (10m) each; 50,000 events to webhooks of a server that is killed 20 times; 20 restores
 	GOTONG_SOAK=$(SOAK) $(GO) test ./internal/e2e -run 'TestSoak$$|TestFailover$$|TestWebhooksLoseNothing$$' -v -count 1 -timeout 60m
 	$(GO) test ./cmd/gotong -run 'TestBackupUnderLoad$$' -restores 20 -v -count 1 -timeout 20m
+	$(GO) test ./internal/store/postgres -run 'TestTail$$' -tail $(SOAK) -v -count 1 -timeout 60m
 	$(GO) test ./internal/httpapi/realtime -run 'TestDrainUnderLoad$$' -drained 500 -v -count 1
 
 .PHONY: cover

@@ -2,13 +2,9 @@ package postgres
 
 import (
 	"errors"
-	"math"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 	"gotong.dev/gotong/internal/store/storetest"
@@ -78,38 +74,4 @@ func TestSettings(t *testing.T) {
 	if n := notes("&synchronous_commit=local"); !strings.Contains(n, "no write waits for the standbys b") {
 		t.Error(n)
 	}
-}
-
-// tailSkipsNothing: while nodes commit to one partition, one of them with pauses
-// within its transactions, a reader sees every position in order.
-func tailSkipsNothing(t *testing.T, address string) {
-	t.Helper()
-	const commits = 20 // of each writer
-	quick := opened(t, address, Options{})
-	proxy, through := proxied(t, address)
-	slow := opened(t, through, Options{})
-	proxy.Lag(3 * time.Millisecond)
-	var writers sync.WaitGroup
-	for i, s := range []*Store{quick, slow, quick, slow} {
-		stream := gotong.Stream("thread/" + string(rune('a'+i)))
-		writers.Go(func() {
-			m := storetest.NewMaker(s.Epoch())
-			for range commits {
-				out, err := store.CommitAll(t.Context(), s, []store.Commit{m.Next(storetest.Draft{Stream: stream, Home: "group/g", Events: 1})})
-				if err != nil || out[0].Status != store.Committed {
-					t.Errorf("%+v %v", out, err)
-				}
-			}
-		})
-	}
-	for at := uint64(0); at < 4*commits && !t.Failed(); {
-		rows, err := quick.ReadPartition(t.Context(), gotong.PartitionOf("group/g"), at, math.MaxUint64, 0)
-		check(t, err)
-		for i := range rows {
-			if at++; rows[i].Position != at {
-				t.Fatalf("position %d after %d", rows[i].Position, at-1)
-			}
-		}
-	}
-	writers.Wait()
 }
