@@ -166,8 +166,14 @@ var errOtherEpoch = fmt.Errorf("%w: the log has begun another epoch since this n
 // schema, because a database can hold several logs.
 const gate = "(" + "1198486631, current_schema()::regnamespace::oid::int)"
 
+// A transaction looks rows up by their keys. It plans its statements once, without a
+// look at how many rows a table has: else a plan made for an empty table, which reads
+// all of it, would serve until statistics are taken, and other plans would be made anew
+// for each batch.
 const (
-	selectLimits = "SELECT set_config('lock_timeout', '15s', true), set_config('idle_in_transaction_session_timeout', '10s', true)"
+	selectLimits = `SELECT set_config('lock_timeout', '15s', true), set_config('idle_in_transaction_session_timeout', '10s', true),
+		set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_hashjoin', 'off', true),
+		set_config('enable_mergejoin', 'off', true)`
 	selectLazy   = selectLimits + ", set_config('synchronous_commit', 'off', true)"
 	selectClosed = `SELECT coalesce(max(value) FILTER (WHERE name = 'sealed'), ''),
 		coalesce(max(value) FILTER (WHERE name = 'progress'), ''), coalesce(max(value) FILTER (WHERE name = 'epoch'), ''),

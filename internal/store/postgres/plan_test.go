@@ -1,0 +1,47 @@
+package postgres
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"gotong.dev/gotong/internal/store/postgres/postgrestest"
+)
+
+// all matches a plan that reads all rows of a table.
+var all = regexp.MustCompile("Seq Scan|Hash (Cond|.*Join)|Merge .*Join")
+
+// TestPlans: what a transaction of commits executes finds its rows by their keys, also
+// if it was planned while the tables were empty.
+func TestPlans(t *testing.T) {
+	address := postgrestest.Start(t).Schema()
+	opened(t, address, Options{})
+	c := connected(t, address)
+	exec(t, c, "BEGIN")
+	exec(t, c, selectLimits)
+	for sql, args := range map[string]string{
+		lockPartitions: "'{1}'",
+		addStreams:     "'{a}'",
+		lockStreams:    "'{a}'",
+		selectRecords:  "'{a}', '{b}', '{c}'",
+		lockRegisters:  "'{a}', '{b}', '{c}'",
+		selectOrigins:  "'{a}', '{1}'",
+		setPositions:   "'{1}', '{1}'",
+		setHeads:       "'{1}', '{1}', '{a}', '{1}', '{1}', '{a}'",
+		eraseEvent:     "'{a}', '{1}'",
+		blind:          "'{a}', '{b}', '{c}'",
+	} {
+		exec(t, c, "PREPARE statement AS "+sql)
+		rows, err := c.Query(t.Context(), "EXPLAIN EXECUTE statement ("+args+")")
+		check(t, err)
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		check(t, err)
+		plan := strings.Join(lines, "\n")
+		if all.MatchString(plan) {
+			t.Errorf("%s\n%s", sql, plan)
+		}
+		exec(t, c, "DEALLOCATE statement")
+	}
+}
