@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"gotong.dev/gotong/internal/audit"
 	"gotong.dev/gotong/internal/bus/redis"
 	"gotong.dev/gotong/internal/config"
+	"gotong.dev/gotong/internal/regular"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
 	"gotong.dev/gotong/internal/store/postgres"
@@ -32,7 +35,7 @@ func openStore(
 ) (store.Whole, report, error) {
 	s, r, err := openAs(ctx, cfg.StoreURL(), kinds, now, surreal.Options{
 		Clock: compared, Observe: observe, UnsafeEngine: cfg.UnsafeEngine, AllowUntested: cfg.AllowUntested,
-	}, false)
+	}, cfg.Data, false)
 	if err != nil {
 		return nil, report{}, err
 	}
@@ -110,7 +113,7 @@ func OpenStore(
 	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant, trust Trust,
 ) (store.Whole, error) {
 	o := surreal.Options{UnsafeEngine: trust.UnsafeEngine, AllowUntested: trust.AllowUntested}
-	s, _, err := openAs(ctx, address, kinds, now, o, trust.ReadOnly)
+	s, _, err := openAs(ctx, address, kinds, now, o, "", trust.ReadOnly)
 	return s, err
 }
 
@@ -135,8 +138,9 @@ func StoreProperties(address string) (p store.Properties, ok bool) {
 	}
 }
 
+// openAs opens a store. data is the data directory of a server, "" for a tool.
 func openAs(
-	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant, shared surreal.Options, readOnly bool,
+	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant, shared surreal.Options, data string, readOnly bool,
 ) (s store.Whole, r report, err error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -167,7 +171,7 @@ func openAs(
 		r.notes = []string{"Whether acknowledged writes survive a power loss depends on the database: " + surreal.Properties.Synced.Why}
 		return s, r, nil
 	case config.Postgres, config.PostgreSQL:
-		s, err := postgres.Open(ctx, address, postgres.Options{
+		s, err := openPostgres(ctx, address, data, postgres.Options{
 			Collections: collections(kinds), Now: now, Clock: shared.Clock, Observe: shared.Observe, UnsafeServer: shared.UnsafeEngine,
 		})
 		if err != nil {
@@ -179,6 +183,29 @@ func openAs(
 		return nil, r, fmt.Errorf("store: there is no adapter for %q; use sqlite:PATH, postgres://…, surreal://… or memory: for a trial",
 			u.Scheme)
 	}
+}
+
+// primaryFile is a file of the data directory: the primary that this node used last.
+const primaryFile = "primary"
+
+func openPostgres(ctx context.Context, address, data string, o postgres.Options) (*postgres.Store, error) {
+	path := filepath.Join(data, primaryFile)
+	if _, err := os.Stat(data); err != nil { // a tool, perhaps on another machine
+		return postgres.Open(ctx, address, o)
+	}
+	kept, err := regular.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	o.Primary = string(kept)
+	o.Keep = func(primary string) error {
+		return audit.ReplaceFile(path, func(w io.Writer) error { _, err := io.WriteString(w, primary); return err })
+	}
+	s, err := postgres.Open(ctx, address, o)
+	if errors.Is(err, postgres.ErrTimeline) && len(kept) > 0 {
+		err = fmt.Errorf("%w; if you have restored or moved the database, delete %s", err, path)
+	}
+	return s, err
 }
 
 // pathOf returns the file that an address of SQLite names.

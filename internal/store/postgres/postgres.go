@@ -47,6 +47,11 @@ type Options struct {
 	// UnsafeServer accepts a server with fsync or full_page_writes off, which may
 	// lose acknowledged writes in a power loss.
 	UnsafeServer bool
+	// Keep keeps which server is the primary, and Primary is what it kept last, so
+	// that a node recognises an old primary after its restart too; nil and "": nothing
+	// is kept. Keep must not block for long.
+	Keep    func(primary string) error
+	Primary string
 	// Observe is that of [store.WriterOptions].
 	Observe func(commits int) (ended func())
 
@@ -111,6 +116,9 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	s := &Store{now: o.Now, docs: map[string]bool{}, server: serve(cfg, o)}
 	if s.now == nil {
 		s.now = func() gotong.Instant { return 0 }
+	}
+	if err := s.server.recall(o.Primary); err != nil {
+		return nil, err
 	}
 	s.clock.Now = o.Clock
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,11 +41,15 @@ type server struct {
 
 	timeline atomic.Uint64 // the highest one that was seen
 	system   atomic.Pointer[string]
+
+	keep   func(primary string) error
+	saving sync.Mutex
+	saved  string // by keep
 }
 
 // serve sets the rules for connections.
 func serve(cfg *pgxpool.Config, o Options) *server {
-	s := &server{unsafe: o.UnsafeServer}
+	s := &server{unsafe: o.UnsafeServer, keep: o.Keep}
 	c := &cfg.ConnConfig.Config
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = connectTimeout
@@ -121,6 +126,39 @@ func (s *server) accept(ctx context.Context, conn *pgconn.PgConn) error {
 		return err
 	}
 	s.system.CompareAndSwap(nil, &system)
+	return s.save()
+}
+
+// save keeps the system identifier and the highest timeline, unless they are kept.
+func (s *server) save() error {
+	system := s.system.Load()
+	if s.keep == nil || system == nil {
+		return nil
+	}
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	primary := fmt.Sprintf("%s %08X\n", *system, s.timeline.Load())
+	if primary == s.saved {
+		return nil
+	}
+	if err := s.keep(primary); err != nil {
+		return fmt.Errorf("postgres: keep the timeline: %w", err)
+	}
+	s.saved = primary
+	return nil
+}
+
+// recall takes what an earlier Store has kept.
+func (s *server) recall(primary string) error {
+	if primary == "" {
+		return nil
+	}
+	system, timeline, _ := strings.Cut(strings.TrimSuffix(primary, "\n"), " ")
+	if err := s.see(timeline); err != nil {
+		return fmt.Errorf("%w: what was kept of it cannot be read", ErrTimeline)
+	}
+	s.system.Store(&system)
+	s.saved = primary
 	return nil
 }
 
@@ -164,7 +202,7 @@ func (s *server) ask(ctx context.Context) {
 			}
 			if _, _, system, timeline, err := about(ctx, conn); err == nil {
 				if first := s.system.Load(); first == nil || *first == system {
-					_ = s.see(timeline) // it is judged when it is connected to
+					_, _ = s.see(timeline), s.save() // it is judged when it is connected to
 				}
 			}
 			_ = conn.Close(ctx)

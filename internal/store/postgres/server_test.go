@@ -26,7 +26,8 @@ func TestOldPrimary(t *testing.T) {
 
 	both := "postgres://gotong@/postgres?host=127.0.0.1,127.0.0.1&port=" + first.Port + "," + second.Port +
 		"&sslmode=disable&target_session_attrs=read-write&search_path=" + path
-	n := opened(t, both, Options{})
+	var kept string
+	n := opened(t, both, Options{Keep: func(primary string) error { kept = primary; return nil }})
 	var port string
 	check(t, n.pool.QueryRow(t.Context(), "SELECT current_setting('port')").Scan(&port))
 	if port != second.Port {
@@ -34,6 +35,9 @@ func TestOldPrimary(t *testing.T) {
 	}
 	commitOne(t, n, m, storetest.Draft{Stream: "thread/a", Events: 1})
 	second.Kill()
+	if _, err := Open(t.Context(), schema, Options{Primary: kept}); !errors.Is(err, ErrTimeline) {
+		t.Errorf("started on the old primary: %v", err)
+	}
 	n.pool.Reset()
 	if c, err := n.pool.Acquire(t.Context()); err == nil {
 		c.Release()
