@@ -1,9 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+
+	"gotong.dev/gotong"
 )
 
 // The bounds of one transaction of a database that several nodes share. A larger
@@ -27,7 +32,7 @@ func SubmitTo(
 	ctx context.Context, w *Writer[Batch], collections map[string]bool,
 	batch []Commit, announce func([]Outcome), done func([]Outcome, error),
 ) {
-	if err := checkBatch(batch, collections); err != nil {
+	if err := CheckBatch(batch, collections); err != nil {
 		done(nil, err)
 		return
 	}
@@ -35,9 +40,9 @@ func SubmitTo(
 	w.Submit(ctx, CommitWork(b, batch, b.Out, announce, done))
 }
 
-// checkBatch returns [ErrMalformed] unless each commit passes [Commit.Check] and
+// CheckBatch returns [ErrMalformed] unless each commit passes [Commit.Check] and
 // changes documents of these collections alone.
-func checkBatch(batch []Commit, collections map[string]bool) error {
+func CheckBatch[C any](batch []Commit, collections map[string]C) error {
 	for i := range batch {
 		if err := batch[i].Check(); err != nil {
 			return err
@@ -50,13 +55,48 @@ func checkBatch(batch []Commit, collections map[string]bool) error {
 }
 
 // CheckChanges returns [ErrMalformed] if a change is of another collection.
-func CheckChanges(changes []Change, collections map[string]bool) error {
+func CheckChanges[C any](changes []Change, collections map[string]C) error {
 	for _, ch := range changes {
-		if !collections[ch.Key.Collection] {
+		if _, known := collections[ch.Key.Collection]; !known {
 			return fmt.Errorf("%w: no collection %q", ErrMalformed, ch.Key.Collection)
 		}
 	}
 	return nil
+}
+
+// finalDocuments returns the last value of each document; nil deletes.
+func finalDocuments(changes []Change) map[gotong.Key][]byte {
+	docs := map[gotong.Key][]byte{}
+	for _, ch := range changes {
+		docs[ch.Key] = ch.Body
+	}
+	return docs
+}
+
+// MergeSteps checks the steps of an [Readers.Advance]. It returns the last value of
+// each document, and the first job of each id with the earliest time of all, in order
+// of queue and id.
+func MergeSteps(steps []Step, collections map[string]bool) (map[gotong.Key][]byte, []Job, error) {
+	if err := CheckSteps(steps); err != nil {
+		return nil, nil, err
+	}
+	var changes []Change
+	jobs := map[[2]string]Job{}
+	for _, step := range steps {
+		changes = append(changes, step.Changes...)
+		for _, job := range step.Jobs {
+			key := [2]string{job.Queue, job.ID}
+			if first, again := jobs[key]; again {
+				first.Due = min(first.Due, job.Due)
+				job = first
+			}
+			jobs[key] = job
+		}
+	}
+	list := slices.SortedFunc(maps.Values(jobs), func(a, b Job) int {
+		return cmp.Or(cmp.Compare(a.Queue, b.Queue), cmp.Compare(a.ID, b.ID))
+	})
+	return finalDocuments(changes), list, CheckChanges(changes, collections)
 }
 
 // WriteBatches writes the batches of several calls as one, in as few transactions as

@@ -157,6 +157,23 @@ func (r *Restoring) Check(eras Eras) error {
 	return nil
 }
 
+// Plan returns the commits, records, claims and documents of the step as what a batch
+// writes.
+func (r *Restoring) Plan() *Plan {
+	p := &Plan{Claims: map[gotong.Claim]gotong.Stream{}, Documents: finalDocuments(r.Documents)}
+	for i := range r.Commits {
+		c := &r.Commits[i]
+		p.Written = append(p.Written, Planned{&Commit{Request: c.Record.Request, Events: c.Events}, c.Record})
+	}
+	for _, record := range r.Rows.Records {
+		p.Written = append(p.Written, Planned{&Commit{Request: record.Request}, record})
+	}
+	for _, c := range r.Rows.Claims {
+		p.Claims[c.Claim] = c.Stream
+	}
+	return p
+}
+
 // Events are the events of the step in order.
 func (r *Restoring) Events() (list []Event) {
 	for i := range r.Commits {

@@ -144,6 +144,32 @@ func (c *Found) Add(d Document) error {
 	return nil
 }
 
+// FindPages finds documents where page returns up to [MaxRead] of those older than an
+// event, newest first, that the database finds by words and owners. It is for adapters
+// that cannot stop within an answer.
+func FindPages(f *Finding, page func(before gotong.EventID) ([]Document, error)) ([]Document, error) {
+	found := NewFound(f)
+	for before := f.Before; ; {
+		docs, err := page(before)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range docs {
+			t, err := TextOf(d.Body)
+			if err == nil {
+				err = found.Add(d)
+			}
+			if err != nil {
+				return nil, err
+			}
+			before = t.ID
+		}
+		if len(docs) < MaxRead || found.Enough(before.At()) {
+			return found.Documents(), nil
+		}
+	}
+}
+
 // Enough reports whether no document from an earlier instant is needed.
 func (c *Found) Enough(at gotong.Instant) bool {
 	n := Bound(c.f.Limit)

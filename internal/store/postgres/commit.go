@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"math"
 	"slices"
-
-	"github.com/jackc/pgx/v5"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
 // Submit implements [store.Committer]. Batches that wait at the same time share
@@ -33,14 +31,14 @@ func (s *Store) writeAll(ops []*store.Work[store.Batch]) error {
 // It repeats a transaction whose outcome is unknown: the earlier one holds the locks
 // of its partitions and streams until it has ended one way or the other, so the next
 // one sees its records or comes before everything of it.
-func (s *Store) settle(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
-	need, erases := store.Needs(batch)
+func (s *Store) settle(ctx context.Context, commits []store.Commit) ([]store.Outcome, error) {
+	need, erases := store.Needs(commits)
 	var sent []*store.Plan
 	for tries := 0; ; tries++ {
 		var p *store.Plan
-		l := &locking{need: &need, erases: erases, batch: batch}
-		err := s.transact(ctx, mode{}, func(b *pgx.Batch) { l.ask(b, s.now()) }, func(b *pgx.Batch) error {
-			p = store.Decide(&l.view, batch, sent...)
+		l := &locking{need: &need, erases: erases, batch: commits}
+		err := s.transact(ctx, mode{}, func(b *batch) { l.ask(b, s.now()) }, func(b *batch) error {
+			p = store.Decide(&l.view, commits, sent...)
 			if len(p.Written) == 0 {
 				return errNothing
 			}
@@ -81,13 +79,13 @@ const (
 		WHERE NOT EXISTS (SELECT FROM streams WHERE name = n) ORDER BY n COLLATE "C" ON CONFLICT (name) DO NOTHING`
 	headColumns   = "name, no, seq, chain, at, count, home"
 	lockStreams   = "SELECT " + headColumns + " FROM streams WHERE name = ANY ($1) ORDER BY name FOR NO KEY UPDATE"
-	lockRegisters = "SELECT " + registerColumns + ` FROM registers WHERE (collection, owner, name) IN
+	lockRegisters = "SELECT " + sqlstore.RegisterColumns + ` FROM registers WHERE (collection, owner, name) IN
 		(SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[])) ORDER BY collection, owner, name FOR NO KEY UPDATE`
 	selectOrigins = `SELECT k.stream, k.seq, e.data FROM unnest($1::text[], $2::bigint[]) k (stream, seq) CROSS JOIN LATERAL
 		(SELECT data FROM events WHERE stream = (SELECT no FROM streams WHERE name = k.stream) AND seq = k.seq LIMIT 1) e`
 )
 
-func (l *locking) ask(b *pgx.Batch, now gotong.Instant) {
+func (l *locking) ask(b *batch, now gotong.Instant) {
 	l.view = store.View{
 		Heads: map[gotong.Stream]gotong.Head{}, Records: map[gotong.RequestKey]store.Record{},
 		Claims: map[gotong.Claim]gotong.Stream{}, Registers: map[gotong.Key]store.Register{}, Now: now,
@@ -100,12 +98,12 @@ func (l *locking) ask(b *pgx.Batch, now gotong.Instant) {
 			partitions[int16(l.batch[i].Partition())] = true
 		}
 	}
-	each(b, func(row pgx.Rows) error { return scanPosition(row, &l.view.Positions) },
+	b.Ask(func(row sqlstore.Row) error { return scanPosition(row, &l.view.Positions) },
 		lockPartitions, slices.Sorted(maps.Keys(partitions)))
 	names := texts(l.need.Heads)
 	slices.Sort(names)
-	b.Queue(addStreams, names)
-	each(b, func(row pgx.Rows) error {
+	b.Write(addStreams, names)
+	b.Ask(func(row sqlstore.Row) error {
 		r, no, err := scanHead(row)
 		l.numbers[r.Stream] = no
 		if r.Head.Seq > 0 {
@@ -116,8 +114,8 @@ func (l *locking) ask(b *pgx.Batch, now gotong.Instant) {
 	readRecords(b, l.need.Records, l.view.Records)
 	readClaims(b, l.need.Claims, l.view.Claims)
 	if len(l.need.Registers) > 0 {
-		each(b, func(row pgx.Rows) error {
-			r, err := scanRegister(row)
+		b.Ask(func(row sqlstore.Row) error {
+			r, err := sqlstore.ScanRegister(row)
 			l.present[r.Key] = true
 			if exists(&r, now) {
 				l.view.Registers[r.Key] = r
@@ -130,9 +128,9 @@ func (l *locking) ask(b *pgx.Batch, now gotong.Instant) {
 	}
 }
 
-func (l *locking) readOrigins(b *pgx.Batch) {
+func (l *locking) readOrigins(b *batch) {
 	streams, seqs := eventKeys(l.erases)
-	each(b, func(row pgx.Rows) error {
+	b.Ask(func(row sqlstore.Row) error {
 		var e store.Event
 		if err := row.Scan(&e.Stream, &e.Seq, &e.Data); err != nil {
 			return err
@@ -147,11 +145,10 @@ func (l *locking) readOrigins(b *pgx.Batch) {
 }
 
 const (
-	setPositions = "UPDATE partitions p SET position = k.at FROM unnest($1::smallint[], $2::bigint[]) k (no, at) WHERE p.no = k.no"
-	setHeads     = `UPDATE streams s SET seq = k.seq, chain = k.chain, at = k.at, count = k.count, home = k.home
+	setPosition = "UPDATE partitions SET position = $2 WHERE no = $1"
+	setHeads    = `UPDATE streams s SET seq = k.seq, chain = k.chain, at = k.at, count = k.count, home = k.home
 		FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[], $6::text[]) k (no, seq, chain, at, count, home)
 		WHERE s.no = k.no`
-	addClaims  = "INSERT INTO claims SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[])"
 	eraseEvent = `UPDATE events e SET content = NULL, content_salt = NULL, erased = true
 		FROM unnest($1::text[], $2::bigint[]) k (stream, seq) JOIN streams s ON s.name = k.stream
 		WHERE e.stream = s.no AND e.seq = k.seq AND e.seq IS NOT NULL`
@@ -161,61 +158,38 @@ const (
 )
 
 // write queues what a plan writes.
-func (l *locking) write(b *pgx.Batch, p *store.Plan) {
+func (l *locking) write(b *batch, p *store.Plan) {
 	var rows []logRow
 	ends := map[gotong.Partition]uint64{}
 	for i := range p.Written {
 		w := &p.Written[i]
 		rows = append(rows, logRows(l.numbers[w.Request.Stream], &w.Kept, w.Events)...)
 		if len(w.Events) > 0 {
-			ends[w.Kept.Partition] = p.Ends[w.Kept.Partition]
+			ends[w.Kept.Partition] = w.Kept.Position
 		}
 	}
 	writeLog(b, rows)
-	writeEnds(b, ends)
+	for no, position := range ends {
+		b.Write(setPosition, int16(no), sqlstore.Number(position))
+	}
 	if len(p.Heads) > 0 {
 		h := heads{}
 		for stream, head := range p.Heads {
 			h.add(l.numbers[stream], head)
 		}
-		b.Queue(setHeads, h.no, h.seq, h.chain, h.at, h.count, h.home)
+		b.Write(setHeads, h.no, h.seq, h.chain, h.at, h.count, h.home)
 	}
-	if len(p.Claims) > 0 {
-		writeClaims(b, p.Claims)
+	for claim, stream := range p.Claims {
+		b.Write("INSERT INTO claims VALUES ($1, $2, $3)", claim.Space, claim.Name, string(stream))
 	}
-	l.writeRegisters(b, p)
+	for key, r := range p.Registers { // if another transaction inserts one too, this one fails and is repeated
+		writeRegister(b, r, l.present[key])
+	}
 	writeDocuments(b, p.Documents)
 	if len(p.Erase) > 0 {
 		streams, seqs := eventKeys(p.Erase)
-		b.Queue(eraseEvent, streams, seqs)
-		b.Queue(blind, requestArgs(p.Blind)...)
-	}
-}
-
-func writeEnds(b *pgx.Batch, ends map[gotong.Partition]uint64) {
-	var nos []int16
-	var positions []int64
-	for no, position := range ends {
-		nos, positions = append(nos, int16(no)), append(positions, number(position))
-	}
-	if len(nos) > 0 {
-		b.Queue(setPositions, nos, positions)
-	}
-}
-
-func writeClaims(b *pgx.Batch, claims map[gotong.Claim]gotong.Stream) {
-	var spaces, names, streams []string
-	for claim, stream := range claims {
-		spaces, names, streams = append(spaces, claim.Space), append(names, claim.Name), append(streams, string(stream))
-	}
-	b.Queue(addClaims, spaces, names, streams)
-}
-
-// writeRegisters changes the registers that are locked and inserts the others. If
-// another transaction has inserted one of these, this one fails and is repeated.
-func (l *locking) writeRegisters(b *pgx.Batch, p *store.Plan) {
-	for _, r := range p.Registers {
-		writeRegister(b, r, l.present[r.Key])
+		b.Write(eraseEvent, streams, seqs)
+		b.Write(blind, requestArgs(p.Blind)...)
 	}
 }
 
@@ -227,12 +201,9 @@ type heads struct {
 }
 
 func (h *heads) add(no int64, head gotong.Head) {
-	h.no, h.seq, h.chain = append(h.no, no), append(h.seq, number(head.Seq)), append(h.chain, head.Chain[:])
-	h.at, h.count, h.home = append(h.at, int64(head.At)), append(h.count, number(head.Count)), append(h.home, string(head.Home))
+	h.no, h.seq, h.chain = append(h.no, no), append(h.seq, sqlstore.Number(head.Seq)), append(h.chain, head.Chain[:])
+	h.at, h.count, h.home = append(h.at, int64(head.At)), append(h.count, sqlstore.Number(head.Count)), append(h.home, string(head.Home))
 }
-
-// number returns a seq or a position as a bigint; those of no event are larger.
-func number(n uint64) int64 { return int64(min(n, math.MaxInt64)) }
 
 func texts[S ~string](list []S) []string {
 	out := make([]string, len(list))
@@ -244,23 +215,30 @@ func texts[S ~string](list []S) []string {
 
 func eventKeys(list []store.EventKey) (streams []string, seqs []int64) {
 	for _, k := range list {
-		streams, seqs = append(streams, string(k.Stream)), append(seqs, number(k.Seq))
+		streams, seqs = append(streams, string(k.Stream)), append(seqs, sqlstore.Number(k.Seq))
 	}
 	return streams, seqs
 }
 
-func keyArgs(list []gotong.Key) []any {
-	a := make([][]string, 3)
+// columns returns columns of texts, for unnest.
+func columns[K any](list []K, get func(K) []string) []any {
+	all := make([][]string, len(get(*new(K))))
 	for _, k := range list {
-		a[0], a[1], a[2] = append(a[0], k.Collection), append(a[1], k.Owner), append(a[2], k.Name)
+		for i, text := range get(k) {
+			all[i] = append(all[i], text)
+		}
 	}
-	return []any{a[0], a[1], a[2]}
+	args := make([]any, len(all))
+	for i := range all {
+		args[i] = all[i]
+	}
+	return args
+}
+
+func keyArgs(list []gotong.Key) []any {
+	return columns(list, func(k gotong.Key) []string { return []string{k.Collection, k.Owner, k.Name} })
 }
 
 func requestArgs(list []gotong.RequestKey) []any {
-	a := make([][]string, 3)
-	for _, k := range list {
-		a[0], a[1], a[2] = append(a[0], string(k.Stream)), append(a[1], k.Actor), append(a[2], k.RequestID)
-	}
-	return []any{a[0], a[1], a[2]}
+	return columns(list, func(k gotong.RequestKey) []string { return []string{string(k.Stream), k.Actor, k.RequestID} })
 }

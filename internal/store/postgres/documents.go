@@ -1,17 +1,18 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
 // tableOf returns the statements that make the table of a collection. Texts have the
@@ -27,81 +28,66 @@ func tableOf(name string) string {
 		more + "PRIMARY KEY (owner, name))" + index
 }
 
-// writeDocuments queues the final values of documents, in the order of collections
-// and keys.
-func writeDocuments(b *pgx.Batch, docs map[gotong.Key][]byte) {
-	type rows struct {
-		owners, names, bodies, words []string
-		events                       []pgtype.UUID
-	}
-	puts, gone := map[string]*rows{}, map[string]*rows{}
-	for key, body := range docs {
+// writeDocuments queues the final values of documents, in the order of their keys.
+func writeDocuments(b *batch, docs map[gotong.Key][]byte) {
+	puts, gone := map[string][]gotong.Key{}, map[string][]gotong.Key{}
+	keys := slices.SortedFunc(maps.Keys(docs), func(a, b gotong.Key) int {
+		return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Name, b.Name))
+	})
+	for _, key := range keys {
 		to := puts
-		if body == nil {
+		if docs[key] == nil {
 			to = gone
 		}
-		r := to[key.Collection]
-		if r == nil {
-			r = &rows{}
-			to[key.Collection] = r
-		}
-		r.owners, r.names, r.bodies = append(r.owners, key.Owner), append(r.names, key.Name), append(r.bodies, string(body))
-		if body != nil && store.OfTexts(key.Collection) {
-			t, _ := store.TextOf(body) // its words were checked
-			r.words, r.events = append(r.words, t.Words), append(r.events, pgtype.UUID{Bytes: t.ID, Valid: true})
-		}
+		to[key.Collection] = append(to[key.Collection], key)
 	}
 	for _, name := range slices.Sorted(maps.Keys(puts)) {
-		r, t := puts[name], "doc_"+name
+		args := columns(puts[name], func(k gotong.Key) []string { return []string{k.Owner, k.Name, string(docs[k])} })
+		more, values, set := "", "", ""
 		if store.OfTexts(name) {
-			b.Queue("INSERT INTO "+t+` (owner, name, body, event, words)
-				SELECT owner, name, body, event, string_to_array(words, ' ')
-				FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::text[]) k (owner, name, body, event, words)
-				ORDER BY owner COLLATE "C", name COLLATE "C" ON CONFLICT (owner, name)
-				DO UPDATE SET body = excluded.body, event = excluded.event, words = excluded.words`,
-				r.owners, r.names, r.bodies, r.events, r.words)
-			continue
+			more, values = ", event, words", ", unnest($4::text[])::uuid, string_to_array(unnest($5::text[]), ' ')"
+			set = ", event = excluded.event, words = excluded.words"
+			args = append(args, columns(puts[name], func(k gotong.Key) []string {
+				t, _ := store.TextOf(docs[k]) // its words were checked
+				return []string{t.ID.String(), t.Words}
+			})...)
 		}
-		b.Queue("INSERT INTO "+t+` SELECT owner, name, body FROM unnest($1::text[], $2::text[], $3::text[]) k (owner, name, body)
-			ORDER BY owner COLLATE "C", name COLLATE "C" ON CONFLICT (owner, name) DO UPDATE SET body = excluded.body`,
-			r.owners, r.names, r.bodies)
+		b.Write("INSERT INTO doc_"+name+" (owner, name, body"+more+") SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[])"+
+			values+" ON CONFLICT (owner, name) DO UPDATE SET body = excluded.body"+set, args...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(gone)) {
-		b.Queue("DELETE FROM doc_"+name+" WHERE (owner, name) IN (SELECT unnest($1::text[]), unnest($2::text[]))",
-			gone[name].owners, gone[name].names)
+		b.Write("DELETE FROM doc_"+name+" WHERE (owner, name) IN (SELECT unnest($1::text[]), unnest($2::text[]))",
+			ownerNames(gone[name])...)
 	}
+}
+
+func ownerNames(keys []gotong.Key) []any {
+	return columns(keys, func(k gotong.Key) []string { return []string{k.Owner, k.Name} })
 }
 
 // readDocuments queues the reads of single documents, one for each collection.
-func readDocuments(b *pgx.Batch, keys []gotong.Key, into map[gotong.Key][]byte) {
-	owners, names := map[string][]string{}, map[string][]string{}
+func readDocuments(b *batch, keys []gotong.Key, into map[gotong.Key][]byte) {
+	byCollection := map[string][]gotong.Key{}
 	for _, key := range keys {
-		owners[key.Collection] = append(owners[key.Collection], key.Owner)
-		names[key.Collection] = append(names[key.Collection], key.Name)
+		byCollection[key.Collection] = append(byCollection[key.Collection], key)
 	}
-	for collection := range owners {
-		each(b, func(row pgx.Rows) error {
-			d, err := scanDocument(row, collection)
+	for collection, list := range byCollection {
+		b.Ask(func(row sqlstore.Row) error {
+			d, err := sqlstore.ScanDocument(row, collection)
 			into[d.Key] = d.Body
 			return err
 		}, "SELECT owner, name, body FROM doc_"+collection+" WHERE (owner, name) IN (SELECT unnest($1::text[]), unnest($2::text[]))",
-			owners[collection], names[collection])
+			ownerNames(list)...)
 	}
 }
 
-func scanDocument(row pgx.Rows, collection string) (d store.Document, err error) {
-	d.Key.Collection = collection
-	err = row.Scan(&d.Key.Owner, &d.Key.Name, &d.Body)
-	return d, err
-}
-
-func readRange(b *pgx.Batch, of store.KeyRange, into *[]store.Document) {
+func readRange(b *batch, of store.KeyRange, into *[]store.Document) {
 	order := " ORDER BY name"
 	if of.Descending {
 		order += " DESC"
 	}
-	each(b, func(row pgx.Rows) error {
-		d, err := scanDocument(row, of.Collection)
+	b.Ask(func(row sqlstore.Row) error {
+		d, err := sqlstore.ScanDocument(row, of.Collection)
 		*into = append(*into, d)
 		return err
 	}, "SELECT owner, name, body FROM doc_"+of.Collection+" WHERE owner = $1 AND name BETWEEN $2 AND $3"+order+" LIMIT $4",
@@ -117,7 +103,6 @@ func (s *Store) FindTexts(ctx context.Context, f store.Finding) ([]store.Documen
 	if !s.docs[f.Collection] {
 		return nil, fmt.Errorf("postgres: no collection %q", f.Collection)
 	}
-	found, before := store.NewFound(&f), pgtype.UUID{Bytes: f.Before, Valid: !f.Before.IsZero()}
 	var since pgtype.UUID
 	if f.Since > 0 {
 		since = pgtype.UUID{Bytes: gotong.NewEventID(f.Since, 0), Valid: true}
@@ -131,32 +116,16 @@ func (s *Store) FindTexts(ctx context.Context, f store.Finding) ([]store.Documen
 		fmt.Fprintf(&sql, " AND words && $%d::text[]", len(args))
 	}
 	fmt.Fprintf(&sql, " ORDER BY event DESC LIMIT %d", store.MaxRead)
-	for {
-		var rows []store.Document
-		args[1] = before
-		err := s.read(ctx, func(b *pgx.Batch) {
-			rows = nil
-			each(b, func(row pgx.Rows) error {
-				d, err := scanDocument(row, f.Collection)
-				rows = append(rows, d)
+	return store.FindPages(&f, func(before gotong.EventID) (docs []store.Document, err error) {
+		args[1] = pgtype.UUID{Bytes: before, Valid: !before.IsZero()}
+		err = s.read(ctx, func(b *batch) {
+			docs = nil
+			b.Ask(func(row sqlstore.Row) error {
+				d, err := sqlstore.ScanDocument(row, f.Collection)
+				docs = append(docs, d)
 				return err
 			}, sql.String(), args...)
 		})
-		if err != nil {
-			return nil, err
-		}
-		var last store.Text
-		for _, d := range rows {
-			if err := found.Add(d); err != nil {
-				return nil, err
-			}
-			if last, err = store.TextOf(d.Body); err != nil {
-				return nil, err
-			}
-		}
-		if len(rows) < store.MaxRead || found.Enough(last.ID.At()) {
-			return found.Documents(), nil
-		}
-		before = pgtype.UUID{Bytes: last.ID, Valid: true}
-	}
+		return docs, err
+	})
 }

@@ -28,7 +28,7 @@ func TestPlans(t *testing.T) {
 		selectRecords:  "'{a}', '{b}', '{c}'",
 		lockRegisters:  "'{a}', '{b}', '{c}'",
 		selectOrigins:  "'{a}', '{1}'",
-		setPositions:   "'{1}', '{1}'",
+		setPosition:    "'1', '1'",
 		setHeads:       "'{1}', '{1}', '{a}', '{1}', '{1}', '{a}'",
 		eraseEvent:     "'{a}', '{1}'",
 		blind:          "'{a}', '{b}', '{c}'",

@@ -32,6 +32,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
 // Options are the settings of a [Store].
@@ -198,18 +199,11 @@ func (s *Store) openEras(ctx context.Context, c *pgx.Conn) error {
 	if err := c.QueryRow(ctx, "SELECT value FROM meta WHERE name = 'eras'").Scan(&kept); err != nil {
 		return err
 	}
-	eras, err := erasOf(kept)
+	eras, err := sqlstore.ErasOf(map[string]string{"eras": kept})
 	if err == nil {
 		s.eras.Store(&eras)
 	}
 	return err
-}
-
-func erasOf(text string) (eras store.Eras, err error) {
-	if json.Unmarshal([]byte(text), &eras) != nil || len(eras) == 0 {
-		return nil, fmt.Errorf("%w: the list of epochs cannot be read", store.ErrFailed)
-	}
-	return eras, nil
 }
 
 // Epoch implements [store.Log].

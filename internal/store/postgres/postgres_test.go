@@ -34,7 +34,7 @@ func TestStore(t *testing.T) {
 				c := connected(t, address)
 				exec(t, c, "DROP TRIGGER IF EXISTS events_never_deleted ON events")
 				_, err := c.Exec(t.Context(), "DELETE FROM events WHERE seq = $1 AND stream = (SELECT no FROM streams WHERE name = $2)",
-					number(seq), string(s))
+					int64(seq), string(s))
 				return err
 			},
 		}

@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
 // Restore implements [store.Mover].
@@ -25,7 +23,7 @@ func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
 		return err
 	}
 	r := &restoring{step: &step}
-	err := s.write(ctx, mode{alone: true, moves: true}, r.ask, func(b *pgx.Batch) error {
+	err := s.write(ctx, mode{alone: true, moves: true}, r.ask, func(b *batch) error {
 		if r.progress != step.From || step.From == "" && !r.empty {
 			return store.ErrConflict
 		}
@@ -33,9 +31,9 @@ func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
 			return err
 		}
 		if step.From == "" {
-			writeEras(b, eras)
+			sqlstore.WriteEras(b, eras)
 		}
-		writeMeta(b, "progress", step.To)
+		sqlstore.WriteMeta(b, "progress", step.To)
 		r.write(b)
 		return nil
 	})
@@ -55,7 +53,7 @@ type restoring struct {
 	empty    bool
 	ends     [gotong.Partitions]uint64
 	streams  map[gotong.Stream]*restored
-	misfit   error
+	written  int // streams
 }
 
 // restored is a stream with the seq of the last event that was written.
@@ -69,15 +67,15 @@ const (
 	restoreStreams = `INSERT INTO streams AS s (name, seq, chain, at, count, home)
 		SELECT unnest($1::text[]), unnest($2::bigint[]), unnest($3::bytea[]), unnest($4::bigint[]), unnest($5::bigint[]), unnest($6::text[])
 		ON CONFLICT (name) DO UPDATE SET seq = excluded.seq, chain = excluded.chain, at = excluded.at, count = excluded.count,
-		home = excluded.home WHERE s.seq = 0`
+		home = excluded.home WHERE s.seq = 0 RETURNING no`
 	selectRestored = `SELECT name, no, home, coalesce((SELECT max(seq) FROM events WHERE stream = s.no AND seq IS NOT NULL), 0)
 		FROM streams s WHERE name = ANY ($1)`
 )
 
 // ask writes the streams of the step, and then reads what its commits must follow.
-func (r *restoring) ask(b *pgx.Batch) {
-	r.streams, r.misfit = map[gotong.Stream]*restored{}, nil
-	each(b, func(row pgx.Rows) error { return row.Scan(&r.progress, &r.empty) },
+func (r *restoring) ask(b *batch) {
+	r.streams, r.written = map[gotong.Stream]*restored{}, 0
+	b.Ask(func(row sqlstore.Row) error { return row.Scan(&r.progress, &r.empty) },
 		"SELECT coalesce((SELECT value FROM meta WHERE name = 'progress'), ''), "+isEmpty)
 	if list := r.step.Rows.Streams; len(list) > 0 {
 		var names []string
@@ -86,12 +84,7 @@ func (r *restoring) ask(b *pgx.Batch) {
 			names = append(names, string(row.Stream))
 			h.add(0, row.Head)
 		}
-		b.Queue(restoreStreams, names, h.seq, h.chain, h.at, h.count, h.home).Exec(func(tag pgconn.CommandTag) error {
-			if tag.RowsAffected() != int64(len(list)) {
-				r.misfit = fmt.Errorf("%w: a stream exists already", store.ErrMalformed)
-			}
-			return nil
-		})
+		b.Ask(func(sqlstore.Row) error { r.written++; return nil }, restoreStreams, names, h.seq, h.chain, h.at, h.count, h.home)
 	}
 	var names []string
 	for i := range r.step.Commits {
@@ -102,21 +95,21 @@ func (r *restoring) ask(b *pgx.Batch) {
 		plain = append(plain, string(r.step.Rows.Records[i].Request.Stream))
 	}
 	slices.Sort(plain)
-	b.Queue(addStreams, slices.Compact(plain))
-	each(b, func(row pgx.Rows) error {
+	b.Write(addStreams, slices.Compact(plain))
+	b.Ask(func(row sqlstore.Row) error {
 		var name gotong.Stream
 		var s restored
 		err := row.Scan(&name, &s.no, &s.home, &s.last)
 		r.streams[name] = &s
 		return err
 	}, selectRestored, append(names, plain...))
-	each(b, func(row pgx.Rows) error { return scanPosition(row, &r.ends) }, selectPositions)
+	readPositions(b, &r.ends)
 }
 
 // follow checks that the commits continue the log.
 func (r *restoring) follow() error {
-	if r.misfit != nil {
-		return r.misfit
+	if r.written != len(r.step.Rows.Streams) {
+		return fmt.Errorf("%w: a stream exists already", store.ErrMalformed)
 	}
 	for i := range r.step.Commits {
 		c := &r.step.Commits[i].Record
@@ -131,35 +124,11 @@ func (r *restoring) follow() error {
 	return nil
 }
 
-func (r *restoring) write(b *pgx.Batch) {
-	var rows []logRow
-	ends := map[gotong.Partition]uint64{}
-	for i := range r.step.Commits {
-		c := &r.step.Commits[i]
-		rows = append(rows, logRows(r.streams[c.Record.Request.Stream].no, &c.Record, c.Events)...)
-		ends[c.Record.Partition] = c.Record.Position
+func (r *restoring) write(b *batch) {
+	l := locking{numbers: map[gotong.Stream]int64{}}
+	for name, s := range r.streams {
+		l.numbers[name] = s.no
 	}
-	for i := range r.step.Rows.Records {
-		c := &r.step.Rows.Records[i]
-		rows = append(rows, logRows(r.streams[c.Request.Stream].no, c, nil)...)
-	}
-	writeLog(b, rows)
-	writeEnds(b, ends)
-	side := &r.step.Rows
-	for _, c := range side.Claims {
-		b.Queue("INSERT INTO claims VALUES ($1, $2, $3)", c.Claim.Space, c.Claim.Name, string(c.Stream))
-	}
-	for _, g := range side.Registers {
-		b.Queue("INSERT INTO registers VALUES ($1, $2, $3, $4, $5, $6)",
-			g.Key.Collection, g.Key.Owner, g.Key.Name, number(g.Version), g.Body, int64(g.Expires))
-	}
-	for _, c := range side.Cursors {
-		b.Queue("INSERT INTO cursors VALUES ($1, $2, $3)", c.Reader, int16(c.Partition), number(c.Position))
-	}
-	putJobs(b, side.Jobs, "")
-	docs := map[gotong.Key][]byte{}
-	for _, ch := range r.step.Documents {
-		docs[ch.Key] = ch.Body
-	}
-	writeDocuments(b, docs)
+	l.write(b, r.step.Plan())
+	sqlstore.Restore(b, &r.step.Rows)
 }

@@ -1,11 +1,11 @@
 package postgres
 
 import (
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
 const addEvents = `INSERT INTO events (partition, stream, position, seq, id, type, at, audience, count, data, content, data_salt,
@@ -65,20 +65,20 @@ func requests[T any](rows []logRow, get func(*store.Record) T) []*T {
 	})
 }
 
-func writeLog(b *pgx.Batch, rows []logRow) {
+func writeLog(b *batch, rows []logRow) {
 	if len(rows) == 0 {
 		return
 	}
-	b.Queue(addEvents,
+	b.Write(addEvents,
 		column(rows, func(r *logRow) int16 { return int16(r.commit.Partition) }),
 		column(rows, func(r *logRow) int64 { return r.stream }),
 		column(rows, func(r *logRow) *int64 { return positive(r.commit.Position) }),
-		events(rows, func(e *store.Event) int64 { return number(e.Seq) }),
+		events(rows, func(e *store.Event) int64 { return sqlstore.Number(e.Seq) }),
 		events(rows, func(e *store.Event) pgtype.UUID { return pgtype.UUID{Bytes: e.ID, Valid: true} }),
 		events(rows, func(e *store.Event) string { return e.Type }),
 		events(rows, func(e *store.Event) int64 { return int64(e.At) }),
 		events(rows, func(e *store.Event) string { return string(e.Audience) }),
-		events(rows, func(e *store.Event) int64 { return number(e.Count) }),
+		events(rows, func(e *store.Event) int64 { return sqlstore.Number(e.Count) }),
 		events(rows, func(e *store.Event) string { return string(e.Data) }),
 		events(rows, func(e *store.Event) pgtype.Text {
 			return pgtype.Text{String: string(e.Content), Valid: e.Content != nil}
@@ -112,90 +112,48 @@ func positive(n uint64) *int64 {
 	if n == 0 {
 		return nil
 	}
-	return new(number(n))
+	return new(sqlstore.Number(n))
 }
 
-const eventColumns = "e.seq, e.partition, e.position, e.id, e.type, e.at, e.audience, e.count, e.data, e.content, " +
-	"e.data_salt, e.content_salt, e.content_commit, e.prev, e.chain, e.erased"
+const eventColumns = sqlstore.EventColumns + "e.erased::int"
 
-// eventScan is where the columns of an event are scanned.
-type eventScan struct {
-	store.Event
-
-	id                                                pgtype.UUID
-	dataSalt, contentSalt, contentCommit, prev, chain []byte
-}
-
-func (s *eventScan) columns() []any {
-	return []any{
-		&s.Seq, &s.Partition, &s.Position, &s.id, &s.Type, &s.At, &s.Audience, &s.Count, &s.Data, &s.Content,
-		&s.dataSalt, &s.contentSalt, &s.contentCommit, &s.prev, &s.chain, &s.Erased,
-	}
-}
-
-// event returns the event, which its page verifies. Of a row that only looks like an
-// event, nothing is left but its place.
-func (s *eventScan) event(stream gotong.Stream) store.Event {
-	e := s.Event
-	e.Stream, e.ID = stream, s.id.Bytes
-	exact := fixed(e.DataSalt[:], s.dataSalt) && (s.contentSalt == nil) == e.Erased &&
-		(e.Erased || fixed(e.ContentSalt[:], s.contentSalt)) && fixed(e.ContentCommit[:], s.contentCommit) &&
-		fixed(e.Prev[:], s.prev) && fixed(e.Chain[:], s.chain)
-	if !exact {
-		return store.Event{Stream: stream, Seq: e.Seq, Partition: e.Partition, Position: e.Position}
-	}
-	return e
-}
-
-// fixed copies bytes of exactly this length, and returns false for any other
-// length.
-func fixed(into, from []byte) bool { return copy(into, from) == len(into) && len(from) == len(into) }
-
-// A request without an event is a row whose position and seq are NULL.
-const recordColumns = "e.request_id, e.actor, e.salt, e.fingerprint, coalesce(e.last, 0), e.decided, e.partition, " +
-	"coalesce(e.position, 0), coalesce(e.seq, 0)"
-
-func recordInto(r *store.Record) []any {
-	return []any{
-		&r.Request.RequestID, &r.Request.Actor, &r.Salt, &r.Fingerprint, &r.Last, &r.At, &r.Partition, &r.Position, &r.First,
-	}
-}
-
-const selectRecords = "SELECT " + recordColumns + `, k.stream FROM unnest($1::text[], $2::text[], $3::text[]) k (stream, actor, id)
+const selectRecords = "SELECT " + sqlstore.RecordColumns + `, k.stream FROM unnest($1::text[], $2::text[], $3::text[]) k (stream, actor, id)
 	CROSS JOIN LATERAL (SELECT request_id, actor, salt, fingerprint, last, decided, partition, position, seq FROM events
 		WHERE request_id = k.id AND actor = k.actor AND request_id IS NOT NULL
 		AND stream = (SELECT no FROM streams WHERE name = k.stream) LIMIT 1) e`
 
-func readRecords(b *pgx.Batch, list []gotong.RequestKey, into map[gotong.RequestKey]store.Record) {
+func readRecords(b *batch, list []gotong.RequestKey, into map[gotong.RequestKey]store.Record) {
 	if len(list) == 0 {
 		return
 	}
-	each(b, func(row pgx.Rows) error {
-		var r store.Record
-		err := row.Scan(append(recordInto(&r), &r.Request.Stream)...)
+	b.Ask(func(row sqlstore.Row) error {
+		var stream gotong.Stream
+		r, err := sqlstore.ScanRecord(row, &stream)
+		r.Request.Stream = stream
 		into[r.Request] = r
 		return err
 	}, selectRecords, requestArgs(list)...)
 }
 
-func readClaims(b *pgx.Batch, list []gotong.Claim, into map[gotong.Claim]gotong.Stream) {
+func readClaims(b *batch, list []gotong.Claim, into map[gotong.Claim]gotong.Stream) {
 	if len(list) == 0 {
 		return
 	}
-	var spaces, names []string
-	for _, c := range list {
-		spaces, names = append(spaces, c.Space), append(names, c.Name)
-	}
-	each(b, func(row pgx.Rows) error {
+	b.Ask(func(row sqlstore.Row) error {
 		var c gotong.Claim
 		var stream gotong.Stream
 		err := row.Scan(&c.Space, &c.Name, &stream)
 		into[c] = stream
 		return err
-	}, "SELECT space, name, stream FROM claims WHERE (space, name) IN (SELECT unnest($1::text[]), unnest($2::text[]))", spaces, names)
+	}, "SELECT space, name, stream FROM claims WHERE (space, name) IN (SELECT unnest($1::text[]), unnest($2::text[]))",
+		columns(list, func(c gotong.Claim) []string { return []string{c.Space, c.Name} })...)
 }
 
-func scanPosition(row pgx.Rows, into *[gotong.Partitions]uint64) error {
+func readPositions(b *batch, into *[gotong.Partitions]uint64) {
+	b.Ask(func(row sqlstore.Row) error { return scanPosition(row, into) }, "SELECT no, position FROM partitions")
+}
+
+func scanPosition(row sqlstore.Row, into *[gotong.Partitions]uint64) error {
 	var no gotong.Partition
 	var position uint64
 	err := row.Scan(&no, &position)
@@ -203,7 +161,7 @@ func scanPosition(row pgx.Rows, into *[gotong.Partitions]uint64) error {
 	return err
 }
 
-func scanHead(row pgx.Rows) (r store.StreamRow, no int64, err error) {
+func scanHead(row sqlstore.Row) (r store.StreamRow, no int64, err error) {
 	var chain []byte
 	h := &r.Head
 	err = row.Scan(&r.Stream, &no, &h.Seq, &chain, &h.At, &h.Count, &h.Home)

@@ -11,24 +11,34 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
 // patience is how long a write or a read is repeated while the server does not
 // answer.
 const patience = 20 * time.Second
 
-// each queues a query; take is called for each of its rows.
-func each(b *pgx.Batch, take func(row pgx.Rows) error, sql string, args ...any) {
+// batch is the statements of one round trip.
+type batch struct{ pgx.Batch }
+
+// Ask implements [sqlstore.Batch].
+func (b *batch) Ask(take func(sqlstore.Row) error, sql string, args ...any) {
 	b.Queue(sql, args...).Query(func(rows pgx.Rows) error {
 		defer rows.Close()
 		for rows.Next() {
-			if err := take(rows); err != nil {
+			if err := take(rows); errors.Is(err, sqlstore.ErrEnough) {
+				break
+			} else if err != nil {
 				return err
 			}
 		}
+		rows.Close()
 		return rows.Err()
 	})
 }
+
+// Write implements [sqlstore.Batch].
+func (b *batch) Write(sql string, args ...any) { b.Queue(sql, args...) }
 
 // lost is the error of a connection that has ended. Of a write, it says that nothing
 // was written.
@@ -42,8 +52,8 @@ type unknown struct{ error }
 func (u unknown) Unwrap() error { return u.error }
 
 // trip sends a batch and takes its results.
-func trip(ctx context.Context, c *pgxpool.Conn, b *pgx.Batch) error {
-	err := c.SendBatch(ctx, b).Close()
+func trip(ctx context.Context, c *pgxpool.Conn, b *batch) error {
+	err := c.SendBatch(ctx, &b.Batch).Close()
 	if err != nil && c.Conn().IsClosed() {
 		return lost{err}
 	}
@@ -106,7 +116,7 @@ func failure(err error) error {
 
 // read reads several things in one snapshot and one round trip. It repeats that while
 // the connection is lost, so ask is called with a new batch each time.
-func (s *Store) read(ctx context.Context, ask func(b *pgx.Batch)) error {
+func (s *Store) read(ctx context.Context, ask func(b *batch)) error {
 	end, err := s.running.Begin(ctx)
 	if err != nil {
 		return err
@@ -120,9 +130,9 @@ func (s *Store) read(ctx context.Context, ask func(b *pgx.Batch)) error {
 			return err
 		}
 		defer c.Release()
-		b := &pgx.Batch{}
-		b.Queue("BEGIN READ ONLY, ISOLATION LEVEL REPEATABLE READ")
-		each(b, func(row pgx.Rows) error {
+		b := &batch{}
+		b.Write("BEGIN READ ONLY, ISOLATION LEVEL REPEATABLE READ")
+		b.Ask(func(row sqlstore.Row) error {
 			var timeline string
 			if err := row.Scan(&timeline); err != nil {
 				return err
@@ -130,7 +140,7 @@ func (s *Store) read(ctx context.Context, ask func(b *pgx.Batch)) error {
 			return s.server.see(timeline)
 		}, "SELECT "+selectTimeline)
 		ask(b)
-		b.Queue("COMMIT")
+		b.Write("COMMIT")
 		err = trip(ctx, c, b)
 		s.rollback(ctx, c, err)
 		return err
@@ -182,8 +192,8 @@ const (
 
 // begin queues the beginning of a transaction. What closes the store is read once the
 // gate is held.
-func (s *Store) begin(b *pgx.Batch, m mode) {
-	b.Queue("BEGIN")
+func (s *Store) begin(b *batch, m mode) {
+	b.Write("BEGIN")
 	lock, limits := "_shared", selectLimits
 	if m.alone {
 		lock = ""
@@ -191,9 +201,9 @@ func (s *Store) begin(b *pgx.Batch, m mode) {
 	if m.lazy {
 		limits = selectLazy
 	}
-	b.Queue(limits)
-	b.Queue("SELECT pg_advisory_xact_lock" + lock + gate)
-	each(b, func(row pgx.Rows) error {
+	b.Write(limits)
+	b.Write("SELECT pg_advisory_xact_lock" + lock + gate)
+	b.Ask(func(row sqlstore.Row) error {
 		var sealed, progress, epoch, syncs, timeline string
 		if err := row.Scan(&sealed, &progress, &epoch, &syncs, &timeline); err != nil {
 			return err
@@ -218,7 +228,7 @@ func (s *Store) begin(b *pgx.Batch, m mode) {
 
 // transact carries out one transaction: ask fills its first round trip, tell the
 // second one, unless it returns an error; errNothing is none for the caller.
-func (s *Store) transact(ctx context.Context, m mode, ask func(b *pgx.Batch), tell func(b *pgx.Batch) error) error {
+func (s *Store) transact(ctx context.Context, m mode, ask func(b *batch), tell func(b *batch) error) error {
 	if err := s.clock.Fault(); err != nil {
 		return err
 	}
@@ -227,11 +237,11 @@ func (s *Store) transact(ctx context.Context, m mode, ask func(b *pgx.Batch), te
 		return err
 	}
 	defer c.Release()
-	b := &pgx.Batch{}
+	b := &batch{}
 	s.begin(b, m)
 	ask(b)
 	if err = trip(ctx, c, b); err == nil {
-		b = &pgx.Batch{}
+		b = &batch{}
 		if err = tell(b); err == nil {
 			err = s.commit(ctx, c, b)
 		}
@@ -245,7 +255,7 @@ func (s *Store) transact(ctx context.Context, m mode, ask func(b *pgx.Batch), te
 
 // commit sends what a transaction writes, and COMMIT. Only an error of the server
 // says that nothing was written: without an answer, the outcome is unknown.
-func (*Store) commit(ctx context.Context, c *pgxpool.Conn, b *pgx.Batch) error {
+func (*Store) commit(ctx context.Context, c *pgxpool.Conn, b *batch) error {
 	b.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
 		if tag.String() != "COMMIT" {
 			return fmt.Errorf("postgres: the server answered COMMIT with %s", tag)
@@ -261,7 +271,7 @@ func (*Store) commit(ctx context.Context, c *pgxpool.Conn, b *pgx.Batch) error {
 
 // write is transact for a call that is not a commit. It repeats a transaction that
 // wrote nothing because of others, or of the connection.
-func (s *Store) write(ctx context.Context, m mode, ask func(b *pgx.Batch), tell func(b *pgx.Batch) error) error {
+func (s *Store) write(ctx context.Context, m mode, ask func(b *batch), tell func(b *batch) error) error {
 	end, err := s.running.Begin(ctx)
 	if err != nil {
 		return err

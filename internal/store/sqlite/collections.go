@@ -2,21 +2,20 @@ package sqlite
 
 import (
 	"fmt"
-	"maps"
 	"math/bits"
 	"regexp"
-	"slices"
 
 	"zombiezen.com/go/sqlite"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
 // collection holds the statements of one table of documents.
 type collection struct {
-	get, put, remove, up, down, all string
-	texts                           *texts // nil if its documents are not found by words
+	get, put, remove, up, down string
+	texts                      *texts // nil if its documents are not found by words
 }
 
 var collectionName = regexp.MustCompile(`^[a-z0-9_]{1,48}$`)
@@ -45,13 +44,12 @@ func makeCollections(c *conn, names []string, made bool) (map[string]collection,
 				return nil, err
 			}
 		}
-		find := "SELECT name, body FROM " + t + " WHERE owner = +? AND name BETWEEN ? AND ? ORDER BY name"
+		find := "SELECT owner, name, body FROM " + t + " WHERE owner = +? AND name BETWEEN ? AND ? ORDER BY name"
 		all[name] = collection{
 			get:    "SELECT body FROM " + t + " WHERE owner = ? AND name = ?",
 			put:    "INSERT OR REPLACE INTO " + t + " VALUES (?, ?, ?)",
 			remove: "DELETE FROM " + t + " WHERE owner = ? AND name = ?",
 			up:     find, down: find + " DESC",
-			all:   "SELECT owner, name, body FROM " + t + " WHERE (owner, name) > (?, ?) ORDER BY owner, name",
 			texts: textsOf(name),
 		}
 	}
@@ -65,17 +63,6 @@ func (s *Store) collectionOf(name string) (collection, error) {
 		return t, fmt.Errorf("sqlite: no collection %q", name)
 	}
 	return t, nil
-}
-
-func (s *Store) known(changes []store.Change) error {
-	unknown := slices.IndexFunc(changes, func(ch store.Change) bool {
-		_, ok := s.collections[ch.Key.Collection]
-		return !ok
-	})
-	if unknown >= 0 {
-		return fmt.Errorf("%w: no collection %q", store.ErrMalformed, changes[unknown].Key.Collection)
-	}
-	return nil
 }
 
 func (w *writer) change(changes []store.Change, clears bool) error {
@@ -117,43 +104,12 @@ func (s *Store) documentsIn(c *conn, r store.KeyRange) (found []store.Document, 
 	if r.Descending {
 		sql = t.down
 	}
-	err = c.query(sql, atMost(store.Bound(r.Limit), func(row *sqlite.Stmt) error {
-		key := gotong.Key{Collection: r.Collection, Owner: r.Owner, Name: row.ColumnText(0)}
-		found = append(found, store.Document{Key: key, Body: blob(row, 1)})
-		return nil
+	err = c.ask(sql, atMost(store.Bound(r.Limit), func(row sqlstore.Row) error {
+		d, err := sqlstore.ScanDocument(row, r.Collection)
+		found = append(found, d)
+		return err
 	}), r.Owner, r.From, r.To)
 	return found, err
-}
-
-// documentRows reads the documents after a key, one collection after the other;
-// the page ends with its collection.
-func (s *Store) documentRows(c *conn, at *rowKey, most int, rows *store.Rows) (more bool, err error) {
-	names := slices.Sorted(maps.Keys(s.collections))
-	n, found := slices.BinarySearch(names, at.Text[0])
-	if !found {
-		at.Text = [3]string{}
-	}
-	if n == len(names) {
-		return false, nil
-	}
-	name := names[n]
-	err = c.query(s.collections[name].all, atMost(most, func(row *sqlite.Stmt) error {
-		key := gotong.Key{Collection: name, Owner: row.ColumnText(0), Name: row.ColumnText(1)}
-		rows.Documents = append(rows.Documents, store.Document{Key: key, Body: blob(row, 2)})
-		return nil
-	}), at.Text[1], at.Text[2])
-	switch {
-	case err != nil:
-		return false, err
-	case len(rows.Documents) == most:
-		last := rows.Documents[most-1].Key
-		at.Text = [3]string{last.Collection, last.Owner, last.Name}
-		return true, nil
-	case n+1 < len(names):
-		at.Text = [3]string{names[n+1]}
-		return true, nil
-	}
-	return false, nil
 }
 
 // A page cache follows the size of the file, up to a bound: a small community

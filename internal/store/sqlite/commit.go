@@ -7,6 +7,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 	"zombiezen.com/go/sqlite"
 )
 
@@ -14,7 +15,7 @@ import (
 func (s *Store) Submit(
 	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
 ) {
-	if err := s.accepts(batch); err != nil {
+	if err := store.CheckBatch(batch, s.collections); err != nil {
 		done(nil, err)
 		return
 	}
@@ -34,19 +35,6 @@ func (s *Store) Submit(
 		return nil
 	}
 	s.queue.Submit(ctx, store.CommitWork(op(write), batch, out, announce, done))
-}
-
-// accepts checks a batch before it is queued.
-func (s *Store) accepts(batch []store.Commit) error {
-	for i := range batch {
-		if err := batch[i].Check(); err != nil {
-			return err
-		}
-		if err := s.known(batch[i].Changes); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // errBadHead is returned before anything is written.
@@ -119,7 +107,7 @@ func (w *writer) apply(c *store.Commit, h *head) (store.Record, error) {
 	}
 	w.dirty[c.Request.Stream] = &next
 	for _, claim := range c.Claims {
-		if err := w.conn.exec("INSERT OR IGNORE INTO claims VALUES (?, ?, ?)", claim.Space, claim.Name, int(next.no)); err != nil {
+		if err := w.conn.exec("INSERT OR IGNORE INTO claims VALUES (?, ?, ?)", claim.Space, claim.Name, next.no); err != nil {
 			return record, err
 		}
 	}
@@ -145,7 +133,7 @@ func (w *writer) number(c *store.Commit, h, next *head) error {
 		}
 		next.no = w.conn.db.LastInsertRowID()
 	case h.Home != next.Home:
-		return w.conn.exec("UPDATE streams SET home = ? WHERE no = ?", next.Home, int(h.no))
+		return w.conn.exec("UPDATE streams SET home = ? WHERE no = ?", next.Home, h.no)
 	}
 	return nil
 }
@@ -173,7 +161,7 @@ func (w *writer) insert(h *head, r *store.Record, events []store.Event) error {
 				stmt.BindNull(column)
 			}
 		} else {
-			stmt.BindInt64(2, number(r.Position))
+			stmt.BindInt64(2, sqlstore.Number(r.Position))
 			bindEvent(stmt, &events[i])
 		}
 		if i == 0 {
@@ -196,12 +184,12 @@ func (w *writer) insert(h *head, r *store.Record, events []store.Event) error {
 }
 
 func bindEvent(stmt *sqlite.Stmt, e *store.Event) {
-	stmt.BindInt64(4, number(e.Seq))
+	stmt.BindInt64(4, sqlstore.Number(e.Seq))
 	stmt.BindBytes(5, e.ID[:])
 	stmt.BindText(6, e.Type)
 	stmt.BindInt64(7, int64(e.At))
 	stmt.BindText(8, string(e.Audience))
-	stmt.BindInt64(9, number(e.Count))
+	stmt.BindInt64(9, sqlstore.Number(e.Count))
 	stmt.BindText(10, string(e.Data))
 	bindJSON(stmt, 11, e.Content)
 	stmt.BindBytes(12, e.DataSalt[:])
@@ -224,7 +212,7 @@ func bindRecord(stmt *sqlite.Stmt, r *store.Record) {
 	if r.Position == 0 {
 		stmt.BindNull(22)
 	} else {
-		stmt.BindInt64(22, number(r.Last))
+		stmt.BindInt64(22, sqlstore.Number(r.Last))
 	}
 	stmt.BindInt64(23, int64(r.At))
 }
@@ -247,17 +235,17 @@ func (w *writer) erase(c *store.Commit, no int64) error {
 				return &store.Damaged{Stream: c.Request.Stream, Seq: seq}
 			}
 			return nil
-		}, int(no), seq)
+		}, no, seq)
 		if err != nil {
 			return err
 		}
 		if !found {
 			continue
 		}
-		if err := w.conn.exec(eraseEvent, int(no), seq); err != nil {
+		if err := w.conn.exec(eraseEvent, no, seq); err != nil {
 			return err
 		}
-		if err := w.conn.exec(blind, env.RequestID, int(no), env.Actor.UserID); err != nil {
+		if err := w.conn.exec(blind, env.RequestID, no, env.Actor.UserID); err != nil {
 			return err
 		}
 		w.erased, w.putOff = true, false
@@ -265,27 +253,14 @@ func (w *writer) erase(c *store.Commit, no int64) error {
 	return nil
 }
 
-// recordColumns are the columns of a request; scanRecord reads them from the
-// column first on.
-const recordColumns = "e.request_id, e.actor, e.salt, e.fingerprint, e.last, e.decided, e.partition, e.position, e.seq"
-
-func scanRecord(row *sqlite.Stmt, first int, stream gotong.Stream) store.Record {
-	return store.Record{
-		Request: gotong.RequestKey{Stream: stream, Actor: row.ColumnText(first + 1), RequestID: row.ColumnText(first)},
-		Salt:    blob(row, first+2), Fingerprint: blob(row, first+3),
-		Last: unsigned(row, first+4), At: gotong.Instant(row.ColumnInt64(first + 5)),
-		Partition: gotong.Partition(unsigned(row, first+6)), //nolint:gosec // written as one
-		Position:  unsigned(row, first+7), First: unsigned(row, first+8),
-	}
-}
-
-const selectRecord = "SELECT " + recordColumns + " FROM events e WHERE e.request_id = ? AND e.stream = ? AND e.actor = ?"
+const selectRecord = "SELECT " + sqlstore.RecordColumns + " FROM events e WHERE e.request_id = ? AND e.stream = ? AND e.actor = ?"
 
 func readRecord(c *conn, no int64, key gotong.RequestKey) (r store.Record, found bool, err error) {
-	err = c.query(selectRecord, func(row *sqlite.Stmt) error {
-		r, found = scanRecord(row, 0, key.Stream), true
-		return nil
-	}, key.RequestID, int(no), key.Actor)
+	err = c.ask(selectRecord, func(row sqlstore.Row) (err error) {
+		r, err = sqlstore.ScanRecord(row)
+		r.Request, found = key, true
+		return err
+	}, key.RequestID, no, key.Actor)
 	return r, found, err
 }
 

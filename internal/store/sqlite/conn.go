@@ -3,13 +3,13 @@ package sqlite
 import (
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
 	"strings"
 	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 	"zombiezen.com/go/sqlite"
 )
 
@@ -68,16 +68,13 @@ const appends = "only gotong appends to the log"
 
 type rowFunc func(*sqlite.Stmt) error
 
-// errEnough makes a query stop early without an error.
-var errEnough = errors.New("enough")
-
 // atMost passes n rows on and then stops.
-func atMost(n int, row rowFunc) rowFunc {
-	return func(stmt *sqlite.Stmt) error {
+func atMost(n int, take func(sqlstore.Row) error) func(sqlstore.Row) error {
+	return func(row sqlstore.Row) error {
 		if n--; n < 0 {
-			return errEnough
+			return sqlstore.ErrEnough
 		}
-		return row(stmt)
+		return take(row)
 	}
 }
 
@@ -85,7 +82,7 @@ func atMost(n int, row rowFunc) rowFunc {
 //
 // SQLite prepares a statement anew for each use if its plan could depend on the
 // values bound, and that costs more than most reads. So statements do not say
-// LIMIT ?: their readers stop with errEnough, and the order is always that of an
+// LIMIT ?: their readers stop with [sqlstore.ErrEnough], and the order is always that of an
 // index, so nothing more is read. And a parameter that the planner would compare
 // with a constant of its own, = ? where several rows may match or > ? where a
 // partial index has such a condition, is written +?, which it does not look into.
@@ -101,6 +98,79 @@ func (c *conn) query(sql string, row rowFunc, args ...any) error {
 }
 
 func (c *conn) exec(sql string, args ...any) error { return c.query(sql, nil, args...) }
+
+// ask is query for what the stores on SQL databases have in common.
+func (c *conn) ask(sql string, take func(sqlstore.Row) error, args ...any) error {
+	return c.query(sql, func(stmt *sqlite.Stmt) error { return take(row{stmt}) }, args...)
+}
+
+// batch is statements that run at once, up to the first one that fails.
+type batch struct {
+	conn *conn
+	err  error
+}
+
+// run runs the statements that f adds.
+func (c *conn) run(f func(b *batch)) error {
+	b := batch{conn: c}
+	f(&b)
+	return b.err
+}
+
+// Ask implements [sqlstore.Batch].
+func (b *batch) Ask(take func(sqlstore.Row) error, sql string, args ...any) {
+	if b.err == nil {
+		b.err = b.conn.ask(sql, take, args...)
+	}
+}
+
+// Write implements [sqlstore.Batch].
+func (b *batch) Write(sql string, args ...any) {
+	if b.err == nil {
+		b.err = b.conn.exec(sql, args...)
+	}
+}
+
+// row implements [sqlstore.Row].
+type row struct{ *sqlite.Stmt }
+
+// Scan implements [sqlstore.Row]. Columns have the types of their tables, which are
+// strict.
+func (r row) Scan(into ...any) error {
+	for i, to := range into {
+		switch to := to.(type) {
+		case *int64:
+			*to = r.ColumnInt64(i)
+		case *uint64:
+			*to = unsigned(r.Stmt, i)
+		case *int:
+			*to = r.ColumnInt(i)
+		case *gotong.Instant:
+			*to = gotong.Instant(r.ColumnInt64(i))
+		case *gotong.Partition:
+			*to = gotong.Partition(unsigned(r.Stmt, i)) //nolint:gosec // written as one
+		case *bool:
+			*to = r.ColumnBool(i)
+		case *string:
+			*to = r.ColumnText(i)
+		case *gotong.Stream:
+			*to = gotong.Stream(r.ColumnText(i))
+		case *gotong.Audience:
+			*to = gotong.Audience(r.ColumnText(i))
+		case *[]byte:
+			*to = blob(r.Stmt, i)
+		case *[16]byte:
+			if !fixed(r.Stmt, i, to[:]) {
+				*to = [16]byte{}
+			}
+		case *sqlstore.Fixed:
+			to.Null, to.Exact = r.ColumnIsNull(i), fixed(r.Stmt, i, to.Into)
+		default:
+			panic("sqlite: cannot scan into " + reflect.TypeOf(to).String())
+		}
+	}
+	return nil
+}
 
 // once runs a statement without keeping it prepared.
 func (c *conn) once(sql string) error {
@@ -125,7 +195,7 @@ func step(stmt *sqlite.Stmt, row rowFunc) error {
 			if reset := stmt.Reset(); reset != nil && err == nil {
 				err = reset
 			}
-			if errors.Is(err, errEnough) {
+			if errors.Is(err, sqlstore.ErrEnough) {
 				return nil
 			}
 			return err
@@ -139,8 +209,10 @@ func bind(stmt *sqlite.Stmt, i int, arg any) {
 		stmt.BindNull(i)
 	case int:
 		stmt.BindInt64(i, int64(v))
+	case int64:
+		stmt.BindInt64(i, v)
 	case uint64:
-		stmt.BindInt64(i, number(v))
+		stmt.BindInt64(i, sqlstore.Number(v))
 	case gotong.Partition:
 		stmt.BindInt64(i, int64(v))
 	case gotong.Instant:
@@ -173,11 +245,6 @@ func bindJSON(stmt *sqlite.Stmt, i int, b []byte) {
 		return
 	}
 	stmt.BindText(i, string(b))
-}
-
-// number is n as the database has it; "as far as there is" fits too.
-func number(n uint64) int64 {
-	return int64(min(n, math.MaxInt64))
 }
 
 // unsigned reads a number that was written as one.

@@ -6,6 +6,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 	"zombiezen.com/go/sqlite"
 )
 
@@ -132,12 +133,13 @@ func readHead(c *conn, s gotong.Stream, eras store.Eras) (h head, err error) {
 
 // read reads the newest event of the stream of this number.
 func (h *head) read(c *conn, s gotong.Stream, eras store.Eras) error {
-	return c.query(selectNewest, func(row *sqlite.Stmt) error {
-		e := scan(row, s)
-		h.Seq, h.Chain, h.At, h.Count, h.key = e.Seq, e.Chain, e.At, e.Count, row.ColumnInt64(16)
+	rows := sqlstore.NewEvents(&h.key)
+	return c.ask(selectNewest, func(row sqlstore.Row) error {
+		e, err := rows.Scan(row, s)
+		h.Seq, h.Chain, h.At, h.Count = e.Seq, e.Chain, e.At, e.Count
 		h.bad = e.Header(eras.At(e.Partition, e.Position)).Chain() != e.Chain || gotong.PartitionOf(h.Home) != e.Partition
-		return nil
-	}, int(h.no))
+		return err
+	}, h.no)
 }
 
 func readEnds(c *conn) (e ends, err error) {

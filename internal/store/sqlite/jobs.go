@@ -10,6 +10,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
 // Advance implements [store.Readers]. It shares the sync of the commits that
@@ -19,7 +20,7 @@ func (s *Store) Advance(ctx context.Context, steps ...store.Step) error {
 		return err
 	}
 	for i := range steps {
-		if err := s.known(steps[i].Changes); err != nil {
+		if err := store.CheckChanges(steps[i].Changes, s.collections); err != nil {
 			return err
 		}
 	}
@@ -43,9 +44,7 @@ func (s *Store) Advance(ctx context.Context, steps ...store.Step) error {
 
 func (w *writer) advance(step *store.Step) error {
 	err := w.conn.exec("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", step.Reader, step.Partition, step.To)
-	for i := range step.Jobs {
-		err = errors.Join(err, w.putJob(&step.Jobs[i], putAgain))
-	}
+	err = errors.Join(err, w.conn.run(func(b *batch) { sqlstore.PutJobs(b, step.Jobs) }))
 	w.rows += len(step.Changes) + len(step.Jobs) + 1
 	if step.Erases {
 		w.erased, w.putOff = true, false
@@ -53,40 +52,15 @@ func (w *writer) advance(step *store.Step) error {
 	return errors.Join(err, w.change(step.Changes, step.Clears))
 }
 
-// putJob inserts a job that nobody has claimed. The clause says what happens if it
-// exists.
-func (w *writer) putJob(j *store.Job, exists string) error {
-	body := j.Body
-	if body == nil {
-		body = []byte{}
-	}
-	return w.conn.exec("INSERT INTO jobs VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, ?, 0)"+exists,
-		j.Queue, j.ID, j.Due, j.Attempt, j.Crashes, j.Dead, j.Error, body)
-}
-
 const (
-	putAgain = ` ON CONFLICT DO UPDATE SET
-		again = iif(lease = 0, 0, max(1, iif(again = 0, excluded.due, min(again, excluded.due)))),
-		due = iif(lease = 0, min(due, excluded.due), due) WHERE dead = 0`
-
-	jobColumns = "queue, id, due, attempt, crashes, claims, lease, dead, error, body"
-
 	// The order is that of the index jobs_due, whose expression it repeats.
-	selectDue = "SELECT " + jobColumns + ` FROM jobs
+	selectDue = "SELECT " + sqlstore.JobColumns + ` FROM jobs
 		WHERE queue = +? AND dead = 0 AND max(due, lease) <= ? ORDER BY max(due, lease), id`
 	// Leases that a clock gave which has been set back since.
-	selectFar = "SELECT " + jobColumns + ` FROM jobs
+	selectFar = "SELECT " + sqlstore.JobColumns + ` FROM jobs
 		WHERE queue = +? AND dead = 0 AND lease > 0 AND lease > +? AND due <= +? ORDER BY lease`
 	selectNext = "SELECT max(due, lease) FROM jobs WHERE queue = +? AND dead = 0 ORDER BY max(due, lease)"
 )
-
-func scanJob(row *sqlite.Stmt) store.Job {
-	return store.Job{
-		Queue: row.ColumnText(0), ID: row.ColumnText(1), Due: gotong.Instant(row.ColumnInt64(2)),
-		Attempt: row.ColumnInt(3), Crashes: row.ColumnInt(4), Claims: unsigned(row, 5),
-		Lease: gotong.Instant(row.ColumnInt64(6)), Dead: row.ColumnBool(7), Error: row.ColumnText(8), Body: blob(row, 9),
-	}
-}
 
 // ClaimJobs implements [store.Jobs].
 func (s *Store) ClaimJobs(
@@ -94,10 +68,14 @@ func (s *Store) ClaimJobs(
 ) (claimed []store.Job, err error) {
 	err = s.writeLazily(ctx, 0, func(w *writer) error {
 		claimed = nil
-		scan := func(row *sqlite.Stmt) error { claimed = append(claimed, scanJob(row)); return nil }
+		take := func(row sqlstore.Row) error {
+			j, err := sqlstore.ScanJob(row)
+			claimed = append(claimed, j)
+			return err
+		}
 		err := errors.Join(
-			w.conn.query(selectFar, scan, queue, max(store.FarLease(now, lease), now), now),
-			w.conn.query(selectDue, atMost(max(limit, 0), scan), queue, now))
+			w.conn.ask(selectFar, take, queue, max(store.FarLease(now, lease), now), now),
+			w.conn.ask(selectDue, atMost(max(limit, 0), take), queue, now))
 		slices.SortStableFunc(claimed, func(a, b store.Job) int {
 			return cmp.Or(cmp.Compare(a.Next(now, lease), b.Next(now, lease)), cmp.Compare(a.ID, b.ID))
 		})
@@ -125,8 +103,7 @@ func (s *Store) ClaimJobs(
 func (s *Store) SettleJob(ctx context.Context, job store.Job, next *store.Job) error {
 	return s.writeLazily(ctx, 0, func(w *writer) error {
 		held, again := false, gotong.Instant(0)
-		err := w.conn.query("SELECT again FROM jobs WHERE queue = ? AND id = ? AND claims = ? AND lease = ?",
-			func(row *sqlite.Stmt) error { held, again = true, gotong.Instant(row.ColumnInt64(0)); return nil },
+		err := w.conn.ask(sqlstore.SelectHeld, func(row sqlstore.Row) error { held = true; return row.Scan(&again) },
 			job.Queue, job.ID, job.Claims, job.Lease)
 		if err != nil {
 			return err
@@ -135,45 +112,34 @@ func (s *Store) SettleJob(ctx context.Context, job store.Job, next *store.Job) e
 			return store.ErrConflict
 		}
 		w.rows++
-		if next = store.Again(next, again); next == nil {
-			return w.conn.exec("DELETE FROM jobs WHERE queue = ? AND id = ?", job.Queue, job.ID)
-		}
-		return w.conn.exec("UPDATE jobs SET due = ?, attempt = ?, crashes = ?, lease = ?, dead = ?, error = ?,"+
-			" again = iif(?4 = 0, 0, again) WHERE queue = ? AND id = ?",
-			next.Due, next.Attempt, next.Crashes, next.Lease, next.Dead, next.Error, job.Queue, job.ID)
+		return w.conn.run(func(b *batch) { sqlstore.SettleJob(b, &job, store.Again(next, again)) })
 	})
 }
 
 // NextDue implements [store.Jobs].
 func (s *Store) NextDue(ctx context.Context, queue string) (next gotong.Instant, err error) {
 	err = s.read(ctx, func(c *reading) error {
-		return c.query(selectNext, atMost(1, func(row *sqlite.Stmt) error {
-			next = max(gotong.Instant(row.ColumnInt64(0)), 1)
-			return nil
+		return c.ask(selectNext, atMost(1, func(row sqlstore.Row) error {
+			err := row.Scan(&next)
+			next = max(next, 1)
+			return err
 		}), queue)
 	})
 	return next, err
 }
 
 const (
-	selectRegister = `SELECT name, version, body, expires FROM registers
+	selectRegister = "SELECT " + sqlstore.RegisterColumns + ` FROM registers
 		WHERE collection = ? AND owner = ? AND name = ? AND (expires = 0 OR expires > +?)`
-	findRegisters = `SELECT name, version, body, expires FROM registers
+	findRegisters = "SELECT " + sqlstore.RegisterColumns + ` FROM registers
 		WHERE collection = +? AND owner = +? AND name BETWEEN ? AND ? AND (expires = 0 OR expires > +?) ORDER BY name`
 )
 
-func scanRegister(row *sqlite.Stmt, collection, owner string) store.Register {
-	return store.Register{
-		Key:     gotong.Key{Collection: collection, Owner: owner, Name: row.ColumnText(0)},
-		Version: unsigned(row, 1), Body: blob(row, 2), Expires: gotong.Instant(row.ColumnInt64(3)),
-	}
-}
-
 func readRegister(c *conn, key gotong.Key, now gotong.Instant) (store.Register, error) {
 	r := store.Register{Key: key}
-	err := c.query(selectRegister, func(row *sqlite.Stmt) error {
-		r = scanRegister(row, key.Collection, key.Owner)
-		return nil
+	err := c.ask(selectRegister, func(row sqlstore.Row) (err error) {
+		r, err = sqlstore.ScanRegister(row)
+		return err
 	}, key.Collection, key.Owner, key.Name, now)
 	return r, err
 }
@@ -212,9 +178,10 @@ func (s *Store) FindRegisters(ctx context.Context, r store.KeyRange) (found []st
 		sql += " DESC"
 	}
 	err = s.read(ctx, func(c *reading) error {
-		return c.query(sql, atMost(store.Bound(r.Limit), func(row *sqlite.Stmt) error {
-			found = append(found, scanRegister(row, r.Collection, r.Owner))
-			return nil
+		return c.ask(sql, atMost(store.Bound(r.Limit), func(row sqlstore.Row) error {
+			found = append(found, store.Register{})
+			found[len(found)-1], err = sqlstore.ScanRegister(row)
+			return err
 		}), r.Collection, r.Owner, r.From, r.To, s.now())
 	})
 	return found, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
@@ -76,11 +77,7 @@ func migrate(c *conn, list []store.Migration) error {
 // applied returns how many of the migrations the file has. It fails if it has
 // others.
 func applied(c *conn, list []store.Migration) (n int, err error) {
-	err = c.query("SELECT number, name, checksum FROM migrations ORDER BY number", func(row *sqlite.Stmt) error {
-		err := store.CheckApplied(list, n, row.ColumnInt(0), row.ColumnText(1), row.ColumnText(2))
-		n++
-		return err
-	})
+	err = c.run(func(b *batch) { sqlstore.ReadApplied(b, list, &n) })
 	return n, err
 }
 
@@ -104,11 +101,11 @@ func checkHeader(c *conn) error {
 	if err != nil || !made {
 		return err
 	}
-	version, err := readMeta(c, store.HeaderName)
+	meta, err := readMeta(c)
 	if err != nil {
 		return err
 	}
-	return store.CheckHeader(version)
+	return store.CheckHeader(meta[store.HeaderName])
 }
 
 func apply(c *conn, m store.Migration) (err error) {

@@ -7,6 +7,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 	"zombiezen.com/go/sqlite"
 )
 
@@ -16,7 +17,7 @@ func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
 	if step.From == "" {
 		eras = step.Eras
 	}
-	if err := errors.Join(step.Check(eras), s.known(step.Documents)); err != nil {
+	if err := errors.Join(step.Check(eras), store.CheckChanges(step.Documents, s.collections)); err != nil {
 		return err
 	}
 	err := s.perform(ctx, 0, func(w *writer) error {
@@ -27,7 +28,9 @@ func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
 			return store.ErrConflict
 		}
 		if step.From == "" {
-			if empty, err := isEmpty(w.conn); err != nil || !empty {
+			empty := false
+			err := w.conn.ask("SELECT "+isEmpty, func(row sqlstore.Row) error { return row.Scan(&empty) })
+			if err != nil || !empty {
 				return errors.Join(err, store.ErrConflict)
 			}
 			if err := writeEras(w.conn, eras); err != nil {
@@ -35,7 +38,7 @@ func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
 			}
 		}
 		w.progress = step.To
-		return errors.Join(writeMeta(w.conn, metaProgress, step.To), once(w.restore(&step)))
+		return errors.Join(writeMeta(w.conn, "progress", step.To), once(w.restore(&step)))
 	})
 	if err == nil && step.From == "" {
 		s.eras.Store(&eras)
@@ -75,35 +78,14 @@ func (w *writer) restore(step *store.Restoring) error {
 	for _, r := range step.Rows.Claims {
 		h, err := w.place(r.Stream)
 		if err == nil {
-			err = w.conn.exec("INSERT INTO claims VALUES (?, ?, ?)", r.Claim.Space, r.Claim.Name, int(h.no))
+			err = w.conn.exec("INSERT INTO claims VALUES (?, ?, ?)", r.Claim.Space, r.Claim.Name, h.no)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	w.rows += step.Len() + len(step.Documents)
-	return errors.Join(w.restoreSide(&step.Rows), w.change(step.Documents, false))
-}
-
-func (w *writer) restoreSide(rows *store.Rows) error {
-	for _, r := range rows.Registers {
-		err := w.conn.exec("INSERT INTO registers VALUES (?, ?, ?, ?, ?, ?)",
-			r.Key.Collection, r.Key.Owner, r.Key.Name, r.Version, r.Body, r.Expires)
-		if err != nil {
-			return err
-		}
-	}
-	for _, r := range rows.Cursors {
-		if err := w.conn.exec("INSERT INTO cursors VALUES (?, ?, ?)", r.Reader, r.Partition, r.Position); err != nil {
-			return err
-		}
-	}
-	for i := range rows.Jobs {
-		if err := w.putJob(&rows.Jobs[i], ""); err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(w.conn.run(func(b *batch) { sqlstore.Restore(b, &step.Rows) }), w.change(step.Documents, false))
 }
 
 func (w *writer) restoreStream(r *store.StreamRow) error {

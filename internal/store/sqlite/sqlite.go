@@ -243,7 +243,7 @@ func (s *Store) prepare(c *conn, names []string) error {
 		return err
 	}
 	s.writer.collections = s.collections
-	eras, err := erasOf(c)
+	eras, err := openEras(c)
 	if err != nil {
 		return err
 	}

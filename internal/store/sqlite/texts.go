@@ -12,6 +12,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
 // texts holds the statements of a collection whose documents are found by words.
@@ -97,7 +98,7 @@ func (w *writer) changeText(t *texts, ch store.Change, clears bool) error {
 		return nil
 	}, ch.Key.Owner, ch.Key.Name)
 	if err == nil && old != nil {
-		if err = w.conn.exec(t.remove, int(no)); err == nil && clears {
+		if err = w.conn.exec(t.remove, no); err == nil && clears {
 			err = w.conn.exec(t.drop)
 		} else if err == nil {
 			err = w.unindex(t, no, old, ch.Key.Owner)
@@ -117,14 +118,14 @@ func (w *writer) changeText(t *texts, ch store.Change, clears bool) error {
 			no = row.ColumnInt64(0) + 1
 		}
 		return nil
-	}, int(first), int(first+perMicro-1))
+	}, first, first+perMicro-1)
 	if err == nil {
-		err = w.conn.exec(t.add, int(no), ch.Key.Owner, ch.Key.Name, string(ch.Body))
+		err = w.conn.exec(t.add, no, ch.Key.Owner, ch.Key.Name, string(ch.Body))
 	}
 	if err != nil {
 		return err
 	}
-	return w.conn.exec(t.index, int(no), indexed(text.Words, ch.Key.Owner))
+	return w.conn.exec(t.index, no, indexed(text.Words, ch.Key.Owner))
 }
 
 // unindex removes a text from the index, and looks whether it is gone.
@@ -133,12 +134,12 @@ func (w *writer) unindex(t *texts, no int64, body []byte, owner string) error {
 	if err != nil {
 		return err
 	}
-	if err := w.conn.exec(t.unindex, int(no), indexed(text.Words, owner)); err != nil {
+	if err := w.conn.exec(t.unindex, no, indexed(text.Words, owner)); err != nil {
 		return err
 	}
 	for word := range strings.FieldsSeq(text.Words) {
 		left := false
-		if err := w.conn.query(t.has, func(*sqlite.Stmt) error { left = true; return nil }, word, int(no)); err != nil {
+		if err := w.conn.query(t.has, func(*sqlite.Stmt) error { left = true; return nil }, word, no); err != nil {
 			return err
 		}
 		if left {
@@ -186,11 +187,11 @@ func (s *Store) FindTexts(ctx context.Context, f store.Finding) (docs []store.Do
 		found := store.NewFound(&f)
 		err := r.query(t.texts.find, func(row *sqlite.Stmt) error {
 			if found.Enough(atOf(row.ColumnInt64(0))) {
-				return errEnough
+				return sqlstore.ErrEnough
 			}
 			key := gotong.Key{Collection: f.Collection, Owner: row.ColumnText(1), Name: row.ColumnText(2)}
 			return found.Add(store.Document{Key: key, Body: blob(row, 3)})
-		}, matching(&f), int(noOf(f.Since)), int(last))
+		}, matching(&f), noOf(f.Since), last)
 		docs = found.Documents()
 		return err
 	})

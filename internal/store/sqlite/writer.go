@@ -174,10 +174,9 @@ func (w *writer) reload() error {
 	var err error
 	if w.ends, err = readEnds(w.conn); err == nil {
 		w.tip.reset(w.ends)
-		w.sealed, err = readMeta(w.conn, metaSealed)
-	}
-	if err == nil {
-		w.progress, err = readMeta(w.conn, metaProgress)
+		var meta map[string]string
+		meta, err = readMeta(w.conn)
+		w.sealed, w.progress = meta["sealed"], meta["progress"]
 	}
 	return err
 }

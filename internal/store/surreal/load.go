@@ -92,6 +92,14 @@ type documentRow struct {
 	Body string
 }
 
+func documentsOf(collection string, rows []documentRow) (docs []store.Document) {
+	for _, row := range rows {
+		key := gotong.Key{Collection: collection, Owner: row.Key[0], Name: row.Key[1]}
+		docs = append(docs, store.Document{Key: key, Body: []byte(row.Body)})
+	}
+	return docs
+}
+
 // documents reads single documents, with one part for each collection.
 func (s *Store) documents(r *reading, keys []gotong.Key, into map[gotong.Key][]byte) error {
 	ids := map[string][]surreal.RecordID{}
@@ -103,8 +111,8 @@ func (s *Store) documents(r *reading, keys []gotong.Key, into map[gotong.Key][]b
 	}
 	for collection, list := range ids {
 		part(r, "SELECT VALUE [record::id(id), body] FROM "+r.param(list)+" WHERE body != NONE", func(rows []documentRow) error {
-			for _, row := range rows {
-				into[gotong.Key{Collection: collection, Owner: row.Key[0], Name: row.Key[1]}] = []byte(row.Body)
+			for _, d := range documentsOf(collection, rows) {
+				into[d.Key] = d.Body
 			}
 			return nil
 		})

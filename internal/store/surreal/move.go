@@ -176,10 +176,7 @@ func (s *Store) documentRows(ctx context.Context, after string, limit int) (rows
 	var r reading
 	query := fmt.Sprintf("SELECT VALUE [record::id(id), body] FROM doc_%s LIMIT %d START %d", name, limit, start)
 	part(&r, query, func(list []documentRow) error {
-		for _, row := range list {
-			key := gotong.Key{Collection: name, Owner: row.Key[0], Name: row.Key[1]}
-			rows.Documents = append(rows.Documents, store.Document{Key: key, Body: []byte(row.Body)})
-		}
+		rows.Documents = documentsOf(name, list)
 		return nil
 	})
 	if err := s.read(ctx, &r); err != nil {

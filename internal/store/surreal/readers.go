@@ -39,31 +39,28 @@ func (r *reading) cursors(list []store.CursorKey, into map[store.CursorKey]uint6
 
 // Advance implements [store.Readers].
 func (s *Store) Advance(ctx context.Context, steps ...store.Step) error {
-	if err := store.CheckSteps(steps); err != nil {
+	docs, jobs, err := store.MergeSteps(steps, s.docs)
+	if err != nil {
 		return err
 	}
 	w := &writing{vars: surreal.Vars{}}
-	docs, jobs := map[gotong.Key][]byte{}, []store.Job(nil)
 	for i, step := range steps {
-		if err := store.CheckChanges(step.Changes, s.docs); err != nil {
-			return err
-		}
 		n := strconv.Itoa(i)
 		w.vars["from"+n], w.vars["to"+n] = step.From, step.To
 		w.add("IF ((SELECT VALUE position FROM ONLY $cursor"+n+") ?? 0) != $from"+n+" { THROW '"+otherwise+"' }",
 			"cursor"+n, cursorID(store.CursorKey{Reader: step.Reader, Partition: step.Partition}))
 		w.statements = append(w.statements, "UPSERT $cursor"+n+" SET position = $to"+n+" RETURN NONE")
-		for _, ch := range step.Changes {
-			docs[ch.Key] = ch.Body
-		}
-		jobs = append(jobs, step.Jobs...)
 	}
 	w.documents(docs)
-	if rows := jobRows(jobs); len(rows) > 0 { // on 2.6, INSERT IGNORE adds index entries of rows that it ignores
+	if len(jobs) > 0 { // on 2.6, INSERT IGNORE adds index entries of rows that it ignores
+		rows := make([]map[string]any, len(jobs))
+		for i := range jobs {
+			rows[i] = jobRowOf(jobs[i])
+		}
 		w.add("LET $known = (SELECT VALUE id FROM $jobs.id WHERE due != NONE)", "jobs", rows)
 		w.statements = append(w.statements, putAgain, "INSERT INTO job $jobs[WHERE id NOT IN $known] RETURN NONE")
 	}
-	_, err := s.alone(ctx, w.statements, w.vars)
+	_, err = s.alone(ctx, w.statements, w.vars)
 	return err
 }
 
@@ -73,22 +70,6 @@ const putAgain = "FOR $job IN $jobs { LET $due = $job.due; UPDATE $job.id SET" +
 	" next = IF lease = 0 AND $due < due { math::max([1, $due]) } ELSE { next }," +
 	" again = IF lease = 0 { 0 } ELSE IF again = 0 OR $due < again { math::max([1, $due]) } ELSE { again }," +
 	" due = IF lease = 0 AND $due < due { $due } ELSE { due } WHERE dead = false RETURN NONE }"
-
-// jobRows returns the jobs to put: the first of each id, at the earliest time of all.
-func jobRows(jobs []store.Job) (rows []map[string]any) {
-	seen := map[[2]string]map[string]any{}
-	for _, job := range jobs {
-		key := [2]string{job.Queue, job.ID}
-		if row := seen[key]; row != nil {
-			due := min(row["due"].(gotong.Instant), job.Due) //nolint:forcetypeassert // jobRowOf set it
-			row["due"], row["next"] = due, max(due, 1)
-			continue
-		}
-		seen[key] = jobRowOf(job)
-		rows = append(rows, seen[key])
-	}
-	return rows
-}
 
 // jobRowOf returns the row of a job that is put, which nobody has claimed.
 func jobRowOf(job store.Job) map[string]any {
@@ -189,7 +170,8 @@ func (s *Store) NextDue(ctx context.Context, queue string) (next gotong.Instant,
 		}
 		return nil
 	})
-	return next, s.read(ctx, &r)
+	err = s.read(ctx, &r)
+	return next, err
 }
 
 // SettleJob implements [store.Jobs].

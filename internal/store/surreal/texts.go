@@ -65,16 +65,7 @@ func (s *Store) FindTexts(ctx context.Context, f store.Finding) ([]store.Documen
 		return nil, err
 	}
 	defer end()
-	type row struct {
-		_    struct{} `cbor:",toarray"`
-		Key  [2]string
-		Body string
-	}
-	found, before := store.NewFound(&f), ""
-	if !f.Before.IsZero() {
-		before = f.Before.String()
-	}
-	for {
+	return store.FindPages(&f, func(before gotong.EventID) (docs []store.Document, err error) {
 		var r reading
 		where := []string{"owner IN " + r.param(f.Owners)}
 		if m := matching(s.db.Version(), f.Words); m != "" {
@@ -86,29 +77,13 @@ func (s *Store) FindTexts(ctx context.Context, f store.Finding) ([]store.Documen
 		if f.Since > 0 {
 			where = append(where, "event >= "+r.param(gotong.NewEventID(f.Since, 0).String()))
 		}
-		if before != "" {
-			where = append(where, "event < "+r.param(before))
+		if !before.IsZero() {
+			where = append(where, "event < "+r.param(before.String()))
 		}
-		var page []row
 		part(&r, "SELECT VALUE [record::id(id), body] FROM (SELECT id, body, event FROM doc_"+f.Collection+
 			" WHERE "+strings.Join(where, " AND ")+fmt.Sprintf(" ORDER BY event DESC LIMIT %d)", store.MaxRead),
-			func(rows []row) error { page = rows; return nil })
-		if err := s.read(ctx, &r); err != nil {
-			return nil, err
-		}
-		var last store.Text
-		for _, row := range page {
-			d := store.Document{Key: gotong.Key{Collection: f.Collection, Owner: row.Key[0], Name: row.Key[1]}, Body: []byte(row.Body)}
-			if err := found.Add(d); err != nil {
-				return nil, err
-			}
-			if last, err = store.TextOf(d.Body); err != nil {
-				return nil, err
-			}
-		}
-		if len(page) < store.MaxRead || found.Enough(last.ID.At()) {
-			return found.Documents(), nil
-		}
-		before = last.ID.String()
-	}
+			func(rows []documentRow) error { docs = documentsOf(f.Collection, rows); return nil })
+		err = s.read(ctx, &r)
+		return docs, err
+	})
 }
