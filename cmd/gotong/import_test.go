@@ -168,6 +168,14 @@ func TestImportSummaries(t *testing.T) {
 		t.Errorf("%+v\n%+v", dry, whatsapp)
 	}
 
+	const noYear = "../../internal/importer/testdata/formats/wa-noyear.txt"
+	if r := command(t, nil, "import", noYear, "--dry-run"); !strings.Contains(r.out, "some years are a guess") {
+		t.Errorf("%+v", r)
+	}
+	if r := command(t, nil, "import", noYear, "--dry-run", "--json"); !strings.Contains(r.out, `"guessed_years": true`) {
+		t.Errorf("%+v", r)
+	}
+
 	url := serving(t, "--command-rate=100000", "--command-burst=100000")
 	env := map[string]string{"GOTONG_URL": url, "GOTONG_TOKEN": account(t, url, "Wati")}
 	r := command(t, env, "import", sample, "--format=irc", "--scope=rt05")

@@ -18,6 +18,7 @@ var (
 type evidence struct {
 	Order   string // of the parts of its dates, and why
 	Guessed bool   // nothing in the file decides the order
+	Years   bool   // dates without a year got one that nothing in the file says
 }
 
 // dateOrder decides whether an export writes the day or the month first. A part
@@ -163,7 +164,7 @@ func fullYear(s string) (int, bool) {
 // fillYears adds the year to dates that have none. The last date gets the newest year that
 // does not put it after latest. Before it, each step back over a new year takes one off; a
 // step of less than a month is a clock that was wrong.
-func fillYears(records []waRecord, latest time.Time) {
+func (v *evidence) fillYears(records []waRecord, latest time.Time) {
 	const oldest = 2004 // before any export; a leap year
 	year, next := latest.Year(), latest
 	for i := len(records) - 1; i >= 0; i-- {
@@ -171,7 +172,7 @@ func fillYears(records []waRecord, latest time.Time) {
 		if r.broken != "" || !r.named || r.date[0] != "" {
 			continue
 		}
-		r.noYear = true
+		r.noYear, v.Years = true, true
 		for y := year; y >= max(oldest, year-8); y-- { // the 29th of February is in every fourth year, or eighth
 			d := time.Date(y, time.Month(atoi(r.date[1])), atoi(r.date[2]), 0, 0, 0, 0, time.UTC)
 			if d.Day() == atoi(r.date[2]) && !d.After(next) {

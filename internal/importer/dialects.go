@@ -103,10 +103,10 @@ var dialects = []*dialect{
 	},
 	{
 		name: "weechat-old", stamp: `(?P<t>\d{4} [A-Z][a-z]{2} \d{2} ` + clock + `)`, layouts: []string{"2006 Jan 02 15:04:05"},
-		rules: append(moves(`{t} -\S+- `),
-			rule{Notice, `{t} -\S+- (?P<x>.*)`},
-			rule{Message, `{t} <{n}> ?(?P<x>.*)`},
+		rules: append(moves(`{t} (?:-->|<--|-\S+-) `),
 			rule{Action, `{t} -\*- {w} ?(?P<x>.*)`},
+			rule{Message, `{t} <{n}> ?(?P<x>.*)`},
+			rule{Notice, `{t} (?:-->|<--|-\S+-|=!=) (?P<x>.*)`},
 		),
 	},
 	{

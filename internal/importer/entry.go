@@ -84,7 +84,8 @@ func requestOf(id string) string {
 
 func (e Entry) digest(occurrence int) [sha256.Size]byte {
 	b := make([]byte, 0, 128+len(e.Text))
-	fields := []string{string(e.Kind), e.Stamp, e.Author, e.Text}
+	author, text, _ := strings.Cut(e.Author+": "+e.Text, ": ") // a name with a colon may not have been known before
+	fields := []string{string(e.Kind), e.Stamp, author, text}
 	if e.ID != "" {
 		fields = []string{"id", e.ID}
 	}
@@ -124,7 +125,7 @@ func Parse(s Source, r io.Reader) iter.Seq2[Entry, error] {
 	}
 	switch s.Format {
 	case IRC:
-		return number(s.renamed(parseIRC(s, r)))
+		return number(s.renamed(parseIRC(s, r, &evidence{})))
 	case WhatsApp:
 		return number(s.renamed(parseWhatsApp(s, r, &evidence{})))
 	default:

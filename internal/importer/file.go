@@ -193,7 +193,7 @@ func (f *File) entries(s Source, v *evidence) entries {
 		list := number(s.renamed(parseWhatsApp(s, r, v)))
 		switch read := jsonFormats[s.Format]; {
 		case s.Format == IRC:
-			list = Parse(s, r)
+			list = number(s.renamed(parseIRC(s, r, v)))
 		case read != nil:
 			list = number(s.ofChat(read(s, r)))
 		}
@@ -219,11 +219,12 @@ func (s Source) ofChat(list entries) entries {
 type Survey struct {
 	Format     Format   `json:"format"`
 	Dialect    string   `json:"dialect,omitempty"`
-	Confidence float64  `json:"confidence"`          // the part that was understood, from 0 to 1
-	Dates      string   `json:"dates,omitempty"`     // the order of day and month, and why
-	Guessed    bool     `json:"guessed,omitempty"`   // nothing in the file decides that order
-	ChatName   string   `json:"chat_name,omitempty"` // as the export tells it
-	LeftOut    []string `json:"left_out,omitempty"`  // media in the zip
+	Confidence float64  `json:"confidence"`              // the part that was understood, from 0 to 1
+	Dates      string   `json:"dates,omitempty"`         // the order of day and month, and why
+	Guessed    bool     `json:"guessed,omitempty"`       // nothing in the file decides that order
+	Years      bool     `json:"guessed_years,omitempty"` // it has dates without a year, and nothing in it says which
+	ChatName   string   `json:"chat_name,omitempty"`     // as the export tells it
+	LeftOut    []string `json:"left_out,omitempty"`      // media in the zip
 	Summary
 	Chats map[string]int `json:"chats,omitempty"` // of an export of several: messages by chat
 
@@ -256,7 +257,10 @@ func (f *File) Survey(s Source) (Survey, error) {
 			return out, err
 		}
 	}
-	out.Summary, out.Dates, out.Guessed = plan.Summary(), v.Order, v.Guessed
+	out.Summary, out.Dates, out.Guessed, out.Years = plan.Summary(), v.Order, v.Guessed, v.Years
+	if v.Years {
+		out.Dates = strings.TrimPrefix(v.Order+"; some years are a guess, because they are not written", "; ")
+	}
 	for _, name := range f.Media {
 		out.LeftOut = append(out.LeftOut, path.Base(name))
 	}

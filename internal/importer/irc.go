@@ -28,11 +28,12 @@ type ircLog struct {
 	zone    *time.Location
 	now     time.Time // wall clock, as if it were UTC
 	dated   bool
+	found   *evidence
 }
 
-func parseIRC(s Source, r io.Reader) entries {
+func parseIRC(s Source, r io.Reader, v *evidence) entries {
 	return func(yield func(Entry, error) bool) {
-		log := ircLog{dialect: dialectOf(s.Dialect), zone: s.Zone}
+		log := ircLog{dialect: dialectOf(s.Dialect), zone: s.Zone, found: v}
 		log.now, log.dated = ircDay(s)
 		if log.dialect.utc {
 			log.zone = time.UTC
@@ -118,7 +119,7 @@ func (g *ircLog) advance(t time.Time, layout string) {
 		g.dated = true
 	case strings.Contains(layout, "Jan"):
 		if t = t.AddDate(g.now.Year()-t.Year(), 0, 0); g.now.Sub(t) > rollover {
-			t = t.AddDate(1, 0, 0)
+			t, g.found.Years = t.AddDate(1, 0, 0), true
 		}
 	default:
 		t = g.now.Truncate(24 * time.Hour).Add(t.Sub(t.Truncate(24 * time.Hour)))

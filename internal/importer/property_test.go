@@ -34,6 +34,21 @@ func TestAnExportWithoutMessages(t *testing.T) {
 	}
 }
 
+// TestAnAliasIsAName, also if it holds a colon.
+func TestAnAliasIsAName(t *testing.T) {
+	const chat = "17/08/26, 10:00 - Toko: Budi: halo: ya\n"
+	for name, alias := range map[string]map[string]string{"Toko": nil, "Budi": {"Toko: Budi": "Budi"}} {
+		if list := entriesOf(t, Source{Format: WhatsApp, Alias: alias}, chat); len(list) != 1 || list[0].Author != name {
+			t.Errorf("%v: %+v", alias, list)
+		}
+	}
+	itself := map[string]string{"Toko: Budi": "Toko: Budi"}
+	before, after := entriesOf(t, Source{Format: WhatsApp}, chat)[0], entriesOf(t, Source{Format: WhatsApp, Alias: itself}, chat)[0]
+	if before.RequestID() != after.RequestID() || after.Author != "Toko: Budi" {
+		t.Errorf("%+v has another identity than %+v", after, before)
+	}
+}
+
 // TestAReaderOfSlackStops where its caller does, also within a damaged day.
 func TestAReaderOfSlackStops(t *testing.T) {
 	var b bytes.Buffer

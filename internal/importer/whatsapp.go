@@ -39,16 +39,16 @@ func parseWhatsApp(s Source, r io.Reader, v *evidence) entries {
 			return
 		}
 		oneShape(records)
-		fillYears(records, s.Latest)
+		v.fillYears(records, s.Latest)
 		order := v.dateOrder(records, s)
-		w := waReader{Source: s}
+		w := newWaReader(s)
 		for _, rec := range records {
 			w.hear(rec)
 		}
 		if name := firstOf(nameInFile(s.Name), w.group); name != "" && !yield(Entry{Kind: Named, Text: name}, nil) {
 			return
 		}
-		w = waReader{Source: s}
+		w = newWaReader(s)
 		for _, rec := range records {
 			w.hear(rec)
 			for _, e := range w.entries(rec, order) {
@@ -133,14 +133,26 @@ func oneShape(records []waRecord) {
 // waReader turns records into entries, each by what precedes it.
 type waReader struct {
 	Source
-	group string // in whose name iOS writes notices; empty if there is none
-	begun bool   // iOS has named somebody
+	group string          // in whose name iOS writes notices; empty if there is none
+	begun bool            // iOS has named somebody
+	names map[string]bool // that may hold a colon, as aliases and earlier notices tell them
+}
+
+func newWaReader(s Source) waReader {
+	w := waReader{Source: s, names: map[string]bool{}}
+	for name := range s.Alias {
+		w.names[name] = true
+	}
+	return w
 }
 
 // hear learns the group's name from the first record of iOS, if that is a notice. An
 // author who also writes messages is a person.
 func (w *waReader) hear(r waRecord) {
-	author, t, ok := cutAuthor(r.text)
+	if group, t, ok := strings.Cut(r.text, ": \u200e"); ok && !w.begun && strings.Contains(r.shape, "[") && !ofPerson(plain(t)) {
+		w.names[asName(group)] = true
+	}
+	author, t, ok := w.cutAuthor(r.text)
 	if r.broken != "" || !ok || !strings.Contains(r.shape, "[") {
 		return
 	}
@@ -182,7 +194,11 @@ func (w *waReader) entries(r waRecord, o order) []Entry {
 			list = []Entry{unreadable("the date does not exist")}
 		}
 	}
-	for i := range list {
+	for i, e := range list {
+		if e.Kind == Join || e.Kind == Leave || e.Kind == Rename {
+			w.names[e.Author] = true
+			w.names[firstOf(e.Text, e.Author)] = true
+		}
 		list[i].Line, list[i].Recoded = base.Line, base.Recoded
 		list[i].Stamp, list[i].At = base.Stamp, base.At
 	}
@@ -192,8 +208,9 @@ func (w *waReader) entries(r waRecord, o order) []Entry {
 // parse splits the record's text into author and message, or reads it as a
 // notice.
 func (w *waReader) parse(r waRecord) []Entry {
-	author, said, spoken := cutAuthor(r.text)
-	if !spoken {
+	author, said, spoken := w.cutAuthor(r.text)
+	// Of "A added B: C", the colon belongs to a name.
+	if !spoken || !strings.Contains(r.shape, "[") && w.members(plain(author)) != nil && w.members(plain(r.text)) != nil {
 		return w.notice(plain(r.text), true)
 	}
 	// iOS puts a name (the group's or the actor's) before a notice too, and a
@@ -220,6 +237,17 @@ func (w *waReader) parse(r waRecord) []Entry {
 		e.Files = []string{first}
 	}
 	return []Entry{e}
+}
+
+// cutAuthor cuts after the longest name that is known, else after the first colon.
+func (w *waReader) cutAuthor(s string) (author, text string, ok bool) {
+	line, _, _ := strings.Cut(s, "\n")
+	for end := strings.LastIndex(line, ": "); end > 0; end = strings.LastIndex(line[:end], ": ") {
+		if name := asName(line[:end]); w.names[name] {
+			return name, s[end+2:], true
+		}
+	}
+	return cutAuthor(s)
 }
 
 // cutAuthor cuts "Name: text". If a quotation mark precedes the colon, the line
