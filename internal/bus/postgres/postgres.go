@@ -49,7 +49,7 @@ const (
 )
 
 var errSilent = errors.New("the server accepts LISTEN and delivers no notifications, " +
-	"as a pooler in transaction mode does: connect the bus without it")
+	"as a pooler in transaction mode does: give the address of the server itself, or set bus to redis or none")
 
 // Options configure a Link. All but Observer are required.
 type Options struct {

@@ -178,6 +178,12 @@ func TestSilenceIsNoticed(t *testing.T) {
 	change(t, changes, "connected")
 }
 
+// TestPooler: a PgBouncer in transaction mode is recognised, and the reason is given.
+func TestPooler(t *testing.T) {
+	_, _, changes := run(t, postgres.Options{URL: postgrestest.Start(t).Pooler(), Installation: "here"})
+	change(t, changes, "lost: postgres: the server accepts LISTEN and delivers no notifications")
+}
+
 // TestInstallationsShareNothing: two installations in one database do not
 // receive each other's messages, and a message that is too large is dropped.
 func TestInstallationsShareNothing(t *testing.T) {

@@ -124,7 +124,7 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	s.clock.Now = o.Clock
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if s.pool, err = pgxpool.NewWithConfig(s.ctx, cfg); err == nil {
-		if err = s.prepare(ctx, o); err != nil {
+		if err = failure(s.prepare(ctx, o)); err != nil {
 			s.pool.Close()
 		}
 	}
@@ -146,6 +146,9 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 		return err
 	}
 	defer c.Release()
+	if err := checkPooler(ctx, c.Conn()); err != nil {
+		return err
+	}
 	if s.notes, err = s.server.settings(ctx, c.Conn()); err != nil {
 		return err
 	}

@@ -211,6 +211,36 @@ func (s *server) ask(ctx context.Context) {
 	group.Wait()
 }
 
+var errPooler = fmt.Errorf("%w: a pooler in transaction mode does not keep prepared statements; "+
+	"add default_query_exec_mode=exec to the address", ErrServer)
+
+// checkPooler returns errPooler if a pooler gives two connections the same process of
+// the server, and statements are prepared.
+func checkPooler(ctx context.Context, c *pgx.Conn) error {
+	if c.Config().DefaultQueryExecMode != pgx.QueryExecModeCacheStatement {
+		return nil
+	}
+	pid, err := backend(ctx, c)
+	if err != nil || pid == c.PgConn().PID() { // that of a pooler is its own
+		return err
+	}
+	other, err := pgx.ConnectConfig(ctx, c.Config())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = other.Close(ctx) }()
+	shared, err := backend(ctx, other)
+	if err == nil && shared == pid {
+		return errPooler
+	}
+	return err
+}
+
+func backend(ctx context.Context, c *pgx.Conn) (pid uint32, err error) {
+	err = c.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeExec).Scan(&pid)
+	return pid, err
+}
+
 // settings checks the settings of the whole server, and returns what an operator
 // should know about them.
 func (s *server) settings(ctx context.Context, c *pgx.Conn) ([]string, error) {

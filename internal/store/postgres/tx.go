@@ -107,8 +107,7 @@ func failure(err error) error {
 	case code == "55P03", collided(err): // and it was repeated often enough
 		return fmt.Errorf("%w: %w", store.ErrBusy, err)
 	case code == "26000", code == "42P05":
-		return fmt.Errorf("%w: a pooler in transaction mode does not keep prepared statements; "+
-			"add default_query_exec_mode=exec to the address: %w", ErrServer, err)
+		return fmt.Errorf("%w: %w", errPooler, err)
 	default:
 		return err
 	}
