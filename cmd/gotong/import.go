@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"gotong.dev/gotong"
@@ -19,7 +18,7 @@ import (
 
 type importCmd struct {
 	login
-	File    string `arg:"" type:"existingfile" help:"The export."`
+	File    string `arg:"" type:"path" help:"The export: a file, a zip, or the directory that holds it and its media."`
 	Format  string `name:"format" enum:"auto,irc,whatsapp,telegram,slack,discord,matrix,mattermost" default:"auto" help:"The format of the export: ${enum}." placeholder:"FORMAT"`
 	Dialect string `name:"dialect" help:"Which program wrote an irc export, such as irssi; by default it is recognised." placeholder:"NAME"`
 	Chat    string `name:"chat" help:"The chat or channel, of an export that holds several." placeholder:"NAME"`
@@ -33,6 +32,8 @@ type importCmd struct {
 	Self  string            `name:"self" help:"Your name in a whatsapp export, where it says You or Anda." placeholder:"NAME"`
 	Alias map[string]string `name:"alias" mapsep:"none" help:"A person whom an earlier export called otherwise; repeatable." placeholder:"NEW=OLD"`
 
+	NoMedia bool `name:"no-media" help:"Leave out the files that the export holds; the messages name them."`
+
 	DryRun bool `name:"dry-run" help:"Write nothing, and report what would happen: without a target only what the file holds, and without a server."`
 	JSON   bool `name:"json" help:"Print the summary as JSON."`
 
@@ -42,12 +43,14 @@ type importCmd struct {
 func (*importCmd) Help() string {
 	return `Messages keep who sent them and when; joins and leaves become members who come and go. A second run adds
 nothing, and a longer export of the same chat only its new lines. The whole file is read before anything is
-written. The exit code is 1 if a part of it could not be read or was rejected. See docs/import.md.
+written. Files that a zip or a directory holds become attachments. The exit code is 1 if a part of the export
+could not be read or was rejected. See docs/import.md.
 
 Examples:
 
     gotong import 2026-08-17.txt --dry-run
     gotong import "Chat WhatsApp dengan RT 05.txt" --zone Asia/Jakarta --self Wati --scope rt05
+    gotong import ChatExport_2026-08-17/ --scope rt05
     gotong import slack-export.zip --chat umum --scope rt05
     gotong import longer.txt --thread 0192f0c1-2345-8abc-9def-0123456789ab`
 }
@@ -113,7 +116,9 @@ func rejected(err error) error {
 }
 
 func (c *importCmd) source() (importer.Source, error) {
-	s := importer.Source{Name: c.File, Dialect: c.Dialect, Dates: c.Dates, Self: c.Self, Chat: c.Chat, Alias: c.Alias}
+	s := importer.Source{
+		Name: c.File, Dialect: c.Dialect, Dates: c.Dates, Self: c.Self, Chat: c.Chat, Alias: c.Alias, NoMedia: c.NoMedia,
+	}
 	if c.Format != "auto" {
 		s.Format = importer.Format(c.Format)
 	}
@@ -130,9 +135,11 @@ func (c *importCmd) source() (importer.Source, error) {
 			return s, misuse("--date 2026-08-17", "%q is not a day", c.Date)
 		}
 	}
-	if info, err := os.Stat(c.File); err == nil {
-		s.Latest = info.ModTime().Add(24 * time.Hour) // whatever the zone
+	info, err := os.Stat(c.File)
+	if err != nil {
+		return s, misuse("a file or a directory", "%w", err)
 	}
+	s.Latest = info.ModTime().Add(24 * time.Hour) // whatever the zone
 	return s, nil
 }
 
@@ -241,59 +248,6 @@ func (in importing) create(ctx context.Context) (string, error) {
 	t, err := in.remote.CreateThread(ctx, client.NewThread{ScopeID: in.Scope, Privacy: "private", Name: in.survey.ChatName},
 		client.RequestID(in.survey.ThreadRequestID(in.Scope)))
 	return t.ThreadID, err
-}
-
-// write sends the steps over one connection, many at a time.
-func (in importing) write(ctx context.Context, std *stdio, thread string) (importer.Result, error) {
-	conn := in.remote.NewConn(client.ConnOptions{MaxPending: importer.Window})
-	inner, cancel := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	var lost error // why the connection ended
-	running.Go(func() { lost = conn.Run(inner) })
-	submit := func(ctx context.Context, typ string, data any, requestID string) (importer.Wait, error) {
-		call, err := conn.Submit(ctx, gotong.NewStream("thread", thread), typ, data, client.RequestID(requestID))
-		if err != nil {
-			return nil, err
-		}
-		return func(ctx context.Context) (gotong.Receipt, bool, error) {
-			r, err := call.Wait(ctx)
-			return r, call.PutOff(), err
-		}, nil
-	}
-	bar := newProgress(std, in.survey.Steps)
-	result, err := importer.Run(ctx, submit, in.known.without(in.steps(thread)), in.known.ids, bar.show)
-	bar.clear()
-	cancel()
-	running.Wait()
-	if err != nil && !errors.Is(lost, context.Canceled) {
-		err = lost
-	}
-	return result, err
-}
-
-type importReport struct {
-	File    string          `json:"file"`
-	Thread  string          `json:"thread,omitempty"`
-	DryRun  bool            `json:"dry_run"`
-	Survey  importer.Survey `json:"read"`
-	Known   comparison      `json:"known"` // of the thread, before the import
-	Written importer.Result `json:"written"`
-	Seconds float64         `json:"seconds"`
-
-	zone    *time.Location
-	stopped bool
-}
-
-// faulty is the error of an import that left something out.
-func (r importReport) faulty() error {
-	switch n, m := r.Survey.Unreadable, r.Written.Refused; {
-	case n > 0:
-		return &failure{err: fmt.Errorf("%s of the file could not be read; they are left out", count(n, "part")), code: 1}
-	case m > 0:
-		return &failure{err: fmt.Errorf("the server rejected %s", count(m, "command")), code: 1}
-	default:
-		return nil
-	}
 }
 
 func (c *importCmd) print(std *stdio, r importReport) error {

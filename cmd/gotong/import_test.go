@@ -187,15 +187,15 @@ func TestImportSummaries(t *testing.T) {
 func TestImportProgress(t *testing.T) {
 	std, _, errs := pipes(nil)
 	std.progress = true
-	p := newProgress(std, 2165)
+	p := newProgress(std, 2165, 0)
 	p.show(importer.Result{Done: 5})
 	if text := errs.String(); !strings.HasPrefix(text, "\r\x1b[K5 of 2,165 (0 %)") {
 		t.Errorf("%q", text)
 	}
-	if got := p.line(1000, 2*time.Second); got != "1,000 of 2,165 (46 %), 500/s, 2s left" {
+	if got := p.line(1000, 0, 2*time.Second); got != "1,000 of 2,165 (46 %), 500/s, 2s left" {
 		t.Errorf("%q", got)
 	}
-	if got := p.line(0, time.Second); got != "0 of 2,165 (0 %), 0/s, … left" {
+	if got := p.line(0, 0, time.Second); got != "0 of 2,165 (0 %), 0/s, … left" {
 		t.Errorf("%q", got)
 	}
 	std.progress = false

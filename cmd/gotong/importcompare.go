@@ -19,7 +19,11 @@ type comparison struct {
 	New     int              `json:"new"`
 	Changed int              `json:"changed"`           // of Present: messages with another text, which the thread does not take over
 	Changes []importer.Fault `json:"changes,omitempty"` // the first of Changed
+	Media   int              `json:"media"`             // files to upload
+	Bytes   int64            `json:"bytes"`             // of these
+	Bare    int              `json:"bare"`              // of Present: messages without their files, which stay so
 
+	filed map[uint64]bool           // messages with files, and (false) those without that should have them, likewise
 	texts map[uint64]uint64         // hashes of the texts in the thread by that of the request id; 0 is none
 	said  map[uint64]int            // how many messages of a person and time it has, of an export without ids
 	edits importer.Set              // request ids of Changed that would be new messages
@@ -37,10 +41,15 @@ func (c *comparison) change(s importer.Step) {
 	}
 }
 
-// without leaves out the steps that would bring an edited message a second time.
-func (c *comparison) without(steps iter.Seq2[importer.Step, error]) iter.Seq2[importer.Step, error] {
+// without leaves out the steps that would bring an edited message a second time, and the
+// files of messages that are there: these do not change. Others go through upload.
+func (c *comparison) without(steps iter.Seq2[importer.Step, error], upload importer.Upload) iter.Seq2[importer.Step, error] {
 	return func(yield func(importer.Step, error) bool) {
 		for s, err := range steps {
+			s.Upload = upload
+			if filed, there := c.filed[importer.Hash(s.RequestID)]; there && len(s.Media) > 0 {
+				s.Media, s.Filed = nil, filed
+			}
 			if !c.edits.Has(s.RequestID) && !yield(s, err) {
 				return
 			}
@@ -57,9 +66,10 @@ func said(at int64, text string) uint64 { return importer.Hash(strconv.FormatInt
 func (in importing) compare(ctx context.Context, thread string) error {
 	c := in.known
 	if thread == "" {
-		c.New = in.survey.Steps
+		c.New, c.Media, c.Bytes = in.survey.Steps, in.survey.Media, in.survey.Bytes
 		return nil
 	}
+	c.filed = map[uint64]bool{}
 	c.texts, c.said, c.ids, c.edits = map[uint64]uint64{}, map[uint64]int{}, map[uint64]gotong.EventID{}, importer.Set{}
 	if err := in.read(ctx, thread, in.there); err != nil {
 		return err
@@ -79,6 +89,7 @@ func (in importing) compare(ctx context.Context, thread string) error {
 			continue
 		}
 		known[s.Name] = known[s.Name] || there
+		c.media(s, there)
 		switch key := said(s.SentAt.Milli(), s.Name); {
 		case there:
 			if c.said[key]--; text != 0 && text != importer.Hash(s.Text) {
@@ -98,6 +109,22 @@ func (in importing) compare(ctx context.Context, thread string) error {
 		return nil
 	}
 	return in.doubled(ctx, thread, slices.Sorted(maps.Keys(known)))
+}
+
+// media counts the files of a message: there says that the thread has it.
+func (c *comparison) media(s importer.Step, there bool) {
+	id := importer.Hash(s.RequestID)
+	switch {
+	case len(s.Media) == 0:
+	case !there:
+		for _, m := range s.Media {
+			c.Media++
+			c.Bytes += m.Size
+		}
+	case !c.filed[id]:
+		c.filed[id] = false
+		c.Bare++
+	}
 }
 
 // sameEdited finds the edited messages, of those without ids, that the thread has with their
@@ -122,10 +149,14 @@ func (in importing) there(e client.Event) {
 	c, id := in.known, importer.Hash(e.RequestID)
 	c.texts[id] = 0
 	var d eventData
-	if e.Type != "message.posted" || e.Decode(&d) != nil || d.Body == "" {
+	if e.Type != "message.posted" || e.Decode(&d) != nil || d.Body == "" && len(d.Attachments) == 0 {
 		return
 	}
-	c.texts[id] = importer.Hash(d.Body)
+	if len(d.Attachments) > 0 { // its text does not name them
+		c.filed[id] = true
+	} else {
+		c.texts[id] = importer.Hash(d.Body)
+	}
 	if in.survey.Format == importer.WhatsApp {
 		c.said[said(d.SentAtMS, d.SentBy)]++
 	}

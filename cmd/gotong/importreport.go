@@ -8,6 +8,34 @@ import (
 	"gotong.dev/gotong/internal/importer"
 )
 
+type importReport struct {
+	File    string          `json:"file"`
+	Thread  string          `json:"thread,omitempty"`
+	DryRun  bool            `json:"dry_run"`
+	Survey  importer.Survey `json:"read"`
+	Known   comparison      `json:"known"` // of the thread, before the import
+	Written importer.Result `json:"written"`
+	Seconds float64         `json:"seconds"`
+
+	zone    *time.Location
+	stopped bool
+}
+
+// faulty is the error of an import that left something out.
+func (r importReport) faulty() error {
+	switch n, m := r.Survey.Unreadable, r.Written.Refused; {
+	case n > 0:
+		return &failure{err: fmt.Errorf("%s of the file could not be read; they are left out", count(n, "part")), code: 1}
+	case m > 0:
+		return &failure{err: fmt.Errorf("the server rejected %s", count(m, "command")), code: 1}
+	case len(r.Survey.Damaged)+r.Written.Denied > 0:
+		return &failure{err: fmt.Errorf("%s of the export could not be attached; their messages name them",
+			count(len(r.Survey.Damaged)+r.Written.Denied, "file")), code: 1}
+	default:
+		return nil
+	}
+}
+
 const maxNamed = 20
 
 func (r importReport) text() string {
@@ -38,13 +66,16 @@ func (r importReport) text() string {
 		{"pinned messages", read.Pins},
 		{"edited messages, whose last text is taken", read.Edited},
 		{"reactions, listed under their messages", read.Reactions},
-		{"attached files, named in the text and left out", read.Files},
-		{"files beside the chat, left out", len(r.Survey.LeftOut)},
+		{"files of the export that no message has, left out", len(r.Survey.LeftOut)},
 		{"new names of the chat", read.Retitles},
 	} {
 		if odd.n > 0 {
 			say("  %s: %s", odd.what, grouped(odd.n))
 		}
+	}
+	r.media(&b)
+	if r.Known.Bare > 0 {
+		say("  messages that the thread has without their files, and that stay so: %s", grouped(r.Known.Bare))
 	}
 	faults(&b, read.Unreadable, "could not be read", read.Faults)
 	faults(&b, r.Known.Changed, "changed since the last import; the thread keeps what it has", r.Known.Changes)
@@ -55,13 +86,23 @@ func (r importReport) text() string {
 		} else {
 			say("Nothing was written: a dry run. An import into a new thread needs %s.", count(read.Steps, "command"))
 		}
+		if r.Known.Media > 0 {
+			say("  %s would be uploaded: %s", count(r.Known.Media, "file"), megabytes(r.Known.Bytes))
+		}
 		return b.String()
 	}
+	r.wrote(&b)
+	return b.String()
+}
+
+// wrote says what an import has written.
+func (r importReport) wrote(b *strings.Builder) {
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(b, format+"\n", args...) }
 	w := r.Written
 	say("Thread %s: %s, %d there already%s, in %.1f s", r.Thread,
 		count(w.Added, "new event"), w.Present+w.Moved+w.Void, elsewhen(w.Moved), r.Seconds)
 	if r.stopped {
-		say("  %d of %d commands have an answer; the rest were not sent", w.Done, read.Steps)
+		say("  %d of %d commands have an answer; the rest were not sent", w.Done, r.Survey.Steps)
 	}
 	if w.PutOff {
 		say("  the server's rate limit determined the pace (its --command-rate)")
@@ -69,9 +110,35 @@ func (r importReport) text() string {
 	if w.Loose > 0 {
 		say("  replies and pins whose message is not in the export: %s", grouped(w.Loose))
 	}
-	faults(&b, w.Refused, "were rejected", w.Refusals)
-	return b.String()
+	if w.Media > 0 {
+		say("  %s attached", count(w.Media, "file"))
+	}
+	faults(b, w.Denied, "have a file that the server rejected", w.Denials)
+	faults(b, w.Refused, "were rejected", w.Refusals)
 }
+
+// media says what is known of attached files.
+func (r importReport) media(b *strings.Builder) {
+	read := r.Survey.Summary
+	if read.Files > 0 {
+		_, _ = fmt.Fprintf(b, "  attached files: %s; to be had from the export: %s (%s)\n",
+			grouped(read.Files), grouped(read.Media), megabytes(read.Bytes))
+	}
+	for _, list := range []struct {
+		what  string
+		names []string
+	}{{"named in the text and left out", read.Absent}, {"damaged, hence named in the text and left out", read.Damaged}} {
+		if n := len(list.names); n > 0 {
+			_, _ = fmt.Fprintf(b, "    %s: %s", list.what, strings.Join(list.names[:min(n, maxNamed)], ", "))
+			if n > maxNamed {
+				_, _ = fmt.Fprintf(b, ", and %d more; --json names them", n-maxNamed)
+			}
+			b.WriteByte('\n')
+		}
+	}
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
 func elsewhen(n int) string {
 	if n == 0 {
@@ -115,32 +182,49 @@ func faults(b *strings.Builder, n int, what string, list []importer.Fault) {
 type progress struct {
 	std   *stdio
 	total int
+	media int64 // bytes to upload
+	seen  importer.Result
 	began time.Time
 	last  time.Time
 }
 
-func newProgress(std *stdio, total int) *progress {
-	return &progress{std: std, total: total, began: time.Now()}
+func newProgress(std *stdio, total int, media int64) *progress {
+	return &progress{std: std, total: total, media: media, began: time.Now()}
 }
 
 const progressEvery = 100 * time.Millisecond
 
 func (p *progress) show(r importer.Result) {
+	p.seen = r
+	p.bytes(0)
+}
+
+// bytes shows how many bytes have arrived of the file that is being uploaded.
+func (p *progress) bytes(n int64) {
 	now := time.Now()
 	if !p.std.progress || now.Sub(p.last) < progressEvery {
 		return
 	}
 	p.last = now
-	_, _ = fmt.Fprintf(p.std.err, "\r\x1b[K%s", p.line(r.Done, now.Sub(p.began)))
+	_, _ = fmt.Fprintf(p.std.err, "\r\x1b[K%s", p.line(p.seen.Done, p.seen.Bytes+n, now.Sub(p.began)))
 }
 
-func (p *progress) line(done int, took time.Duration) string {
-	rate := float64(done) / max(took.Seconds(), 0.001)
+// perCommand is how many bytes take about as long as a command does.
+const perCommand = 4096
+
+func (p *progress) line(done int, bytes int64, took time.Duration) string {
+	seconds := max(took.Seconds(), 0.001)
 	left := "…"
-	if rate > 0 {
-		left = time.Duration(float64(p.total-done) / rate * float64(time.Second)).Round(time.Second).String()
+	if work := float64(done)*perCommand + float64(bytes); work > 0 {
+		all := float64(p.total)*perCommand + float64(p.media)
+		left = time.Duration(max(all-work, 0) / work * seconds * float64(time.Second)).Round(time.Second).String()
 	}
-	return fmt.Sprintf("%s of %s (%d %%), %.0f/s, %s left", grouped(done), grouped(p.total), 100*done/max(p.total, 1), rate, left)
+	files := ""
+	if p.media > 0 {
+		files = fmt.Sprintf(", %s of %s", megabytes(bytes), megabytes(p.media))
+	}
+	return fmt.Sprintf("%s of %s (%d %%), %.0f/s%s, %s left",
+		grouped(done), grouped(p.total), 100*done/max(p.total, 1), float64(done)/seconds, files, left)
 }
 
 func (p *progress) clear() {

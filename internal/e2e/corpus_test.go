@@ -9,7 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -326,7 +326,7 @@ func TestLongerExport(t *testing.T) {
 		}
 		var after importer.Result
 		after, x.steps = x.run(t.Context(), t, n.url, whole, func(int, int) {})
-		if after.Present != before.Added || after.Added != len(x.steps)-len(some) || !slices.Equal(x.steps[:len(some)], some) {
+		if after.Present != before.Added || after.Added != len(x.steps)-len(some) || !reflect.DeepEqual(x.steps[:len(some)], some) {
 			t.Errorf("%s: half made %+v, then all of it %+v, of %d steps", x.name, before, after, len(x.steps))
 		}
 	}

@@ -27,6 +27,7 @@ type discordMessage struct {
 	Content   string          `json:"content"`
 	Author    discordUser     `json:"author"`
 	Files     []struct {
+		URL  string `json:"url"`      // a path, if the exporter kept the file
 		Name string `json:"fileName"` //nolint:tagliatelle // as the exporter names it
 	} `json:"attachments"`
 	Stickers []struct {
@@ -97,10 +98,10 @@ func (m discordMessage) put(w *walker, channel, name string) error {
 		e.ReplyTo = key(m.Reference.Message)
 	}
 	for _, f := range m.Files {
-		e.Files = append(e.Files, f.Name)
+		e.Files = append(e.Files, Medium{Name: f.Name, Path: f.URL})
 	}
 	for _, s := range m.Stickers {
-		e.Files = append(e.Files, s.Name)
+		e.Files = append(e.Files, Medium{Name: s.Name})
 	}
 	for _, r := range m.Reactions {
 		var names []string

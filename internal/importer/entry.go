@@ -61,7 +61,7 @@ type Entry struct {
 	Chat      string   // its conversation, in an export of several
 	ID        string   // of formats with ids: unique in the export and the same in every export
 	ReplyTo   string   // ID of the message that this one answers or pins
-	Files     []string // names of attached files: listed under the text
+	Files     []Medium // attached files
 	Reactions []string // "👍 Budi, Siti": listed under the text
 	Edited    bool     // the text is not the first one
 	Pin       bool     // the message is pinned
@@ -108,6 +108,7 @@ type Source struct {
 	Dates   string            // "dmy" or "mdy": the order of day and month in WhatsApp; empty: by evidence
 	Chat    string            // the conversation to read, of an export that holds several
 	Alias   map[string]string // names that an earlier export wrote otherwise, and how
+	NoMedia bool              // the bytes of attached files are left out
 	Latest  time.Time         // no message is from after it, such as the file's own time; zero: not known
 
 	whole bool // its end is known to be there, also without a line end
@@ -180,8 +181,8 @@ func (e Entry) body() string {
 	}
 	var notes []string
 	for _, f := range e.Files {
-		if !strings.Contains(e.Text, f) { // WhatsApp names the file in the text
-			notes = append(notes, "["+f+"]")
+		if !strings.Contains(e.Text, f.Name) { // WhatsApp names the file in the text
+			notes = append(notes, f.mark())
 		}
 	}
 	notes = slices.Concat(notes, e.Reactions)

@@ -1,14 +1,11 @@
 package importer
 
 import (
-	"archive/zip"
 	"bytes"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,41 +21,30 @@ func reject(hint, why string, args ...any) *RejectionError {
 	return &RejectionError{Why: fmt.Sprintf(why, args...), Hint: hint}
 }
 
-// The limits of a zip.
-const (
-	maxZipFiles = 100_000
-	maxZipRatio = 200
-)
-
 // File is an export that was recognised. It can be read several times.
 type File struct {
 	Format  Format
-	Dialect string   // of irc
-	Media   []string // files in the zip that are no part of the text
+	Dialect string // of irc
 
 	path    string
-	archive *zip.ReadCloser
-	text    *zip.File // in the archive
+	archive io.Closer        // the zip, or the directory; nil: a file alone
+	held    []*held          // the files in the archive
+	text    *held            // the one with the chat; nil of Slack
+	media   map[string]*held // all others, by path from where the text is
 }
 
-// Open recognises an export. The error is a [RejectionError] if the file is none that can
+// Open recognises an export: a file, a zip, or the directory of one. The error is a [RejectionError] if the file is none that can
 // be read. A format or a dialect in s is taken as it is.
-func Open(name string, s Source) (*File, error) {
+func Open(name string, s Source) (_ *File, err error) {
 	f := &File{path: filepath.Clean(name), Format: s.Format, Dialect: s.Dialect}
-	head, err := f.head()
-	if err != nil {
-		return nil, err
-	}
-	if bytes.HasPrefix(head, []byte("PK\x03\x04")) || bytes.HasPrefix(head, []byte("PK\x05\x06")) {
-		if err := f.unzip(); err != nil {
-			return nil, err
+	defer func() {
+		if err != nil {
+			_ = f.Close()
 		}
-		if f.Format == Slack {
-			return f, nil
-		}
-		if head, err = f.head(); err != nil {
-			return nil, err
-		}
+	}()
+	head, err := f.unpack()
+	if err != nil || f.Format == Slack && f.text == nil && f.archive != nil {
+		return f, err
 	}
 	for magic, what := range map[string]string{
 		"SQLite format 3": "a database, such as the backup of a phone: use the app's own export of a chat",
@@ -97,7 +83,7 @@ func looksLike(format Format, dialect string) *RejectionError {
 
 func isJSON(f Format) bool { return f != IRC && f != WhatsApp }
 
-// Close closes the zip, if the file is one.
+// Close closes the zip or the directory, if the file is one.
 func (f *File) Close() error {
 	if f.archive == nil {
 		return nil
@@ -108,7 +94,7 @@ func (f *File) Close() error {
 // open opens the text.
 func (f *File) open() (io.ReadCloser, error) {
 	if f.text != nil {
-		return f.text.Open()
+		return f.text.open()
 	}
 	return os.Open(f.path)
 }
@@ -128,47 +114,6 @@ func (f *File) head() ([]byte, error) {
 	return head, err
 }
 
-// unzip reads the directory of a zip, and finds the text of the chat.
-func (f *File) unzip() error {
-	archive, err := zip.OpenReader(f.path)
-	if err != nil {
-		return reject("", "this is a zip that cannot be read; it is damaged or cut off")
-	}
-	f.archive = archive
-	if len(archive.File) > maxZipFiles {
-		return reject("", "this is a zip of more than %d files", maxZipFiles)
-	}
-	slack := 0
-	var texts []*zip.File
-	for _, z := range archive.File {
-		name := path.Base(z.Name)
-		switch {
-		case !filepath.IsLocal(z.Name), z.Mode()&fs.ModeSymlink != 0:
-			return reject("", "this is a zip with a name that leads outside of it")
-		case z.UncompressedSize64 > 1<<20 && z.UncompressedSize64/max(z.CompressedSize64, 1) > maxZipRatio:
-			return reject("", "this is a zip with a file that would become more than %d times as large", maxZipRatio)
-		case z.Mode().IsDir(), strings.HasPrefix(z.Name, "__MACOSX/"), name == ".DS_Store", name == "Thumbs.db":
-		case name == "channels.json" || name == "users.json" || name == "org_users.json":
-			slack++
-		case slices.Contains([]string{"_chat.txt", "result.json", "export.json"}, name), strings.HasSuffix(name, ".jsonl"):
-			texts = slices.Insert(texts, 0, z)
-		case path.Dir(z.Name) == "." && strings.HasSuffix(name, ".txt"):
-			texts = append(texts, z)
-		default:
-			f.Media = append(f.Media, z.Name)
-		}
-	}
-	switch {
-	case slack > 1:
-		f.Format, f.Media = Slack, nil
-	case len(texts) == 0:
-		return reject("", "this is a zip without a chat: it holds no _chat.txt, result.json, export.json or channels.json")
-	default:
-		f.text = texts[0]
-	}
-	return nil
-}
-
 // Entries reads the export entry by entry, as [Parse] does.
 func (f *File) Entries(s Source) iter.Seq2[Entry, error] { return f.entries(s, &evidence{}) }
 
@@ -179,11 +124,15 @@ func (f *File) entries(s Source, v *evidence) entries {
 	if s.Name == "" {
 		s.Name = f.path
 	}
-	s.whole = f.text != nil // a zip holds the size of its files
-	if s.Format, s.Dialect = f.Format, f.Dialect; s.Format == Slack && f.archive != nil {
-		return number(s.ofChat(f.slack(s)))
+	_, dir := f.archive.(*os.Root)
+	s.whole = f.text != nil && !dir // a zip holds the size of its files
+	if dir && f.text != nil {
+		s.Name = f.text.name
 	}
-	return func(yield func(Entry, error) bool) {
+	if s.Format, s.Dialect = f.Format, f.Dialect; s.Format == Slack && f.archive != nil {
+		return f.found(s, number(s.ofChat(f.slack(s))))
+	}
+	return f.found(s, func(yield func(Entry, error) bool) {
 		r, err := f.open()
 		if err != nil {
 			yield(Entry{}, err)
@@ -198,7 +147,7 @@ func (f *File) entries(s Source, v *evidence) entries {
 			list = number(s.ofChat(read(s, r)))
 		}
 		list(yield)
-	}
+	})
 }
 
 // ofChat leaves out the entries of other chats.
@@ -224,7 +173,7 @@ type Survey struct {
 	Guessed    bool     `json:"guessed,omitempty"`       // nothing in the file decides that order
 	Years      bool     `json:"guessed_years,omitempty"` // it has dates without a year, and nothing in it says which
 	ChatName   string   `json:"chat_name,omitempty"`     // as the export tells it
-	LeftOut    []string `json:"left_out,omitempty"`      // media in the zip
+	LeftOut    []string `json:"left_out,omitempty"`      // files in the zip that no message has
 	Summary
 	Chats map[string]int `json:"chats,omitempty"` // of an export of several: messages by chat
 
@@ -261,10 +210,7 @@ func (f *File) Survey(s Source) (Survey, error) {
 	if v.Years {
 		out.Dates = strings.TrimPrefix(v.Order+"; some years are a guess, because they are not written", "; ")
 	}
-	for _, name := range f.Media {
-		out.LeftOut = append(out.LeftOut, path.Base(name))
-	}
-	slices.Sort(out.LeftOut)
+	out.LeftOut = f.unused()
 	err := out.judge()
 	return out, err
 }

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -42,6 +43,9 @@ func stepsOf(t *testing.T, entries []Entry) ([]Step, Summary) {
 	}
 	return list, p.Summary()
 }
+
+// alike reports whether two steps are the same.
+func alike(a, b Step) bool { return reflect.DeepEqual(a, b) }
 
 func all(entries []Entry) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {

@@ -127,7 +127,7 @@ func (room matrixRoom) message(e *Entry, m matrixEvent, key func(string) string)
 	case "m.emote":
 		e.Kind = Action
 	case "m.image", "m.file", "m.audio", "m.video":
-		if e.Files = []string{firstOf(c.Filename, c.Body)}; c.Filename == "" || c.Filename == c.Body {
+		if e.Files = []Medium{{Name: firstOf(c.Filename, c.Body)}}; c.Filename == "" || c.Filename == c.Body {
 			e.Text = ""
 		}
 	}

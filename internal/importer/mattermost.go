@@ -112,7 +112,7 @@ func (p *mmPost) put(w *walker, names mmNames, chat, parent string) error {
 	}
 	names.seen.Add(e.ID)
 	for _, f := range p.Files {
-		e.Files = append(e.Files, path.Base(f.Path))
+		e.Files = append(e.Files, Medium{Name: path.Base(f.Path), Path: f.Path})
 	}
 	var emoji []string
 	by := map[string][]string{}

@@ -32,6 +32,9 @@ type Step struct {
 	Named     bool           // a later step may name this Post
 	Target    string         // RequestID of the message to answer or to pin
 	Edited    bool           // a Post whose text is not the first
+	Media     []Medium       // of a Post: files that the export holds, and that Text names
+	Upload    Upload         // what sends them
+	Filed     bool           // a Post with files that the thread has: it is not sent again
 
 	message gotong.EventID // that Target is
 }
@@ -58,12 +61,16 @@ type Summary struct {
 	Retitles       int            `json:"retitles"`
 	Replies        int            `json:"replies"`
 	Pins           int            `json:"pins"`
-	Reactions      int            `json:"reactions"` // kinds of reaction on a message: listed under its text
-	Edited         int            `json:"edited"`    // messages whose last text is imported
-	Files          int            `json:"files"`     // attached files: left out, and named in the text
-	Empty          int            `json:"empty"`     // messages without any text: not imported
-	Split          int            `json:"split"`     // texts too long for one message
-	Recoded        int            `json:"recoded"`   // entries that were not UTF-8
+	Reactions      int            `json:"reactions"`         // kinds of reaction on a message: listed under its text
+	Edited         int            `json:"edited"`            // messages whose last text is imported
+	Files          int            `json:"files"`             // attached files
+	Media          int            `json:"media"`             // of Files, those that the export holds
+	Bytes          int64          `json:"bytes"`             // of Media
+	Absent         []string       `json:"absent,omitempty"`  // other Files that have a name: the first MaxFaults
+	Damaged        []string       `json:"damaged,omitempty"` // those that the export holds and that cannot be read
+	Empty          int            `json:"empty"`             // messages without any text: not imported
+	Split          int            `json:"split"`             // texts too long for one message
+	Recoded        int            `json:"recoded"`           // entries that were not UTF-8
 	Unreadable     int            `json:"unreadable"`
 	ImpliedAdds    int            `json:"implied_adds"`
 	ImpliedRemoves int            `json:"implied_removes"`
@@ -196,12 +203,15 @@ func (p *Plan) post(e Entry, text string) {
 	}
 	p.presume(e, e.Author, true, "")
 	p.sum.Reactions += len(e.Reactions)
-	p.sum.Files += len(e.Files)
+	media := p.media(e)
 	for i, part := range parts {
 		step := p.step(e, Post, e.Author, partSuffix(i))
 		step.Text, step.Edited = part, e.Edited
 		if i == 0 {
 			step.Target, step.Named = requestOf(e.ReplyTo), e.Pin || p.Targets.Has(step.RequestID)
+		}
+		if i == len(parts)-1 { // the names are at the end of a text
+			step.Media = media
 		}
 		p.out = append(p.out, step)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"gotong.dev/gotong"
 )
@@ -19,6 +20,10 @@ type Submit func(ctx context.Context, typ string, data any, requestID string) (w
 // "unknown" (for example because of a rate limit) and that the command was sent
 // again.
 type Wait func(ctx context.Context) (r gotong.Receipt, putOff bool, err error)
+
+// Upload sends a file of a message, and returns the id under which the message refers
+// to it. A file that was sent before, with the same request id, is not sent again.
+type Upload func(ctx context.Context, m Medium) (id string, err error)
 
 // Window is the greatest number of commands that are on their way at once.
 const Window = 64
@@ -58,6 +63,11 @@ type Result struct {
 	Refused int `json:"refused"`
 	Loose   int `json:"loose"` // replies and pins whose message is not in the thread: posted as plain messages, or left out
 
+	Media   int     `json:"media"`             // files that were uploaded
+	Bytes   int64   `json:"bytes"`             // of these, and of Denied
+	Denied  int     `json:"denied"`            // files that the server rejected: the text of their messages names them
+	Denials []Fault `json:"denials,omitempty"` // the first MaxFaults of Denied; Why begins with the name
+
 	PutOff   bool    `json:"put_off"`            // the server's rate limit determined the pace
 	Refusals []Fault `json:"refusals,omitempty"` // the first MaxFaults of Refused; Why is the server's sentence
 }
@@ -65,9 +75,10 @@ type Result struct {
 // Run sends steps as commands and waits for their answers. A step that the
 // server rejects because of its content is noted, and Run continues. An error
 // that would affect all steps (no permission, no such thread, no connection) is
-// returned, as is an error of the steps; Run then waits for the commands that
-// were sent. ids are the messages in the thread that steps may name, by [Hash] of their
-// request id; Run adds to it. If progress is not nil, it is called after each answer.
+// returned, as are an error of the steps, and that of an upload unless the server
+// rejects this file; Run then waits for the commands that were sent. ids are the
+// messages in the thread that steps may name, by [Hash] of their request id; Run adds
+// to it. If progress is not nil, it is called after each answer.
 //
 // After any error, Run may be called again with the same steps.
 func Run(ctx context.Context, submit Submit, steps iter.Seq2[Step, error], ids map[uint64]gotong.EventID, progress func(Result),
@@ -85,8 +96,11 @@ func Run(ctx context.Context, submit Submit, steps iter.Seq2[Step, error], ids m
 	for {
 		for more && failed == nil && len(queue) < p.window() && !waits(step, queue) {
 			if r.aim(&step, ids) {
-				var s sent
-				if s, failed = send(ctx, submit, step); failed != nil {
+				s := sent{step: step}
+				if failed = r.attach(ctx, &s); failed == nil {
+					failed = s.send(ctx, submit)
+				}
+				if failed != nil {
 					break
 				}
 				queue = append(queue, s)
@@ -115,8 +129,30 @@ func Run(ctx context.Context, submit Submit, steps iter.Seq2[Step, error], ids m
 
 // sent is a step on its way.
 type sent struct {
-	step Step
-	wait Wait
+	step  Step
+	files []string // ids of uploads
+	wait  Wait
+}
+
+// attach uploads the files of a step. Its text no longer names those that the server took.
+func (r *Result) attach(ctx context.Context, s *sent) error {
+	for _, m := range s.step.Media {
+		id, err := s.step.Upload(ctx, m)
+		r.Bytes += m.Size
+		switch gotong.CodeOf(err) {
+		case "":
+			r.Media++
+			s.files = append(s.files, id)
+			s.step.Text = body(strings.Replace(s.step.Text, m.mark(), "", 1))
+		case gotong.CodeInvalid, gotong.CodeTooLarge, gotong.CodeReused:
+			if r.Denied++; len(r.Denials) < MaxFaults {
+				r.Denials = append(r.Denials, Fault{s.step.Line, m.Name + ": " + reason(err)})
+			}
+		default:
+			return err
+		}
+	}
+	return nil
 }
 
 // waits reports whether a step names a message whose post has no answer yet.
@@ -137,9 +173,18 @@ func (r *Result) aim(step *Step, ids map[uint64]gotong.EventID) bool {
 	return known || step.Op != Pin
 }
 
-func send(ctx context.Context, submit Submit, step Step) (sent, error) {
-	wait, err := submit(ctx, commandOf(step.Op), data(step), step.RequestID)
-	return sent{step, wait}, err
+// send sends the command, unless the thread has the message with its files.
+func (s *sent) send(ctx context.Context, submit Submit) (err error) {
+	if s.step.Filed {
+		s.wait = func(context.Context) (gotong.Receipt, bool, error) {
+			return gotong.Receipt{First: 1, Replayed: true}, false, nil
+		}
+		return nil
+	}
+	d := data(s.step)
+	d.Attachments = s.files
+	s.wait, err = submit(ctx, commandOf(s.step.Op), d, s.step.RequestID)
+	return err
 }
 
 // note counts an answer. It returns an error that the other steps would get
@@ -194,10 +239,12 @@ func commandOf(op Op) string {
 
 // payload is the data of a command.
 type payload struct {
-	UserID   string `json:"user_id,omitempty"`
-	Body     string `json:"body,omitempty"`
-	SentAtMS int64  `json:"sent_at_ms,omitempty"`
-	SentBy   string `json:"sent_by,omitempty"`
+	UserID   string  `json:"user_id,omitempty"`
+	Body     *string `json:"body,omitempty"` // may be empty
+	SentAtMS int64   `json:"sent_at_ms,omitempty"`
+	SentBy   string  `json:"sent_by,omitempty"`
+
+	Attachments []string `json:"attachments,omitempty"`
 
 	Name      string         `json:"name,omitempty"`
 	ReplyTo   gotong.EventID `json:"reply_to,omitzero"`
@@ -208,7 +255,7 @@ func data(s Step) payload {
 	d := payload{SentAtMS: s.SentAt.Milli(), SentBy: s.Name}
 	switch s.Op {
 	case Post:
-		d.Body, d.ReplyTo = s.Text, s.message
+		d.Body, d.ReplyTo = &s.Text, s.message
 	case Pin:
 		return payload{MessageID: s.message}
 	case Title:

@@ -1,7 +1,6 @@
 package importer
 
 import (
-	"archive/zip"
 	"cmp"
 	"encoding/json"
 	"path"
@@ -56,15 +55,15 @@ type slackZip struct {
 	Source
 	users    map[string]string
 	channels map[string]string // ids by name; of a folder without one, its name
-	days     map[string][]*zip.File
+	days     map[string][]*held
 }
 
 // slack reads the channels of the zip one after the other, each day by day.
 func (f *File) slack(s Source) entries {
 	return func(yield func(Entry, error) bool) {
-		z := slackZip{s, map[string]string{}, map[string]string{}, map[string][]*zip.File{}}
-		for _, file := range f.archive.File {
-			switch name := path.Base(file.Name); name {
+		z := slackZip{s, map[string]string{}, map[string]string{}, map[string][]*held{}}
+		for _, file := range f.held {
+			switch name := path.Base(file.name); name {
 			case "users.json", "org_users.json":
 				each(file, func(u slackUser) {
 					z.users[u.ID] = firstOf(u.Profile.Display, u.Profile.Real, u.Real, u.Name)
@@ -73,7 +72,7 @@ func (f *File) slack(s Source) entries {
 				each(file, func(c slackUser) { z.channels[c.Name] = c.ID })
 			default:
 				if dateInName.MatchString(name) && path.Ext(name) == ".json" {
-					folder := path.Base(path.Dir(file.Name))
+					folder := path.Base(path.Dir(file.name))
 					z.days[folder] = append(z.days[folder], file)
 				}
 			}
@@ -94,8 +93,8 @@ func (f *File) slack(s Source) entries {
 }
 
 // each reads a JSON array of the zip, element by element, as far as it can.
-func each[T any](file *zip.File, take func(T)) {
-	r, err := file.Open()
+func each[T any](file *held, take func(T)) {
+	r, err := file.open()
 	if err != nil {
 		return
 	}
@@ -119,7 +118,7 @@ func (z slackZip) channel(name string, yield func(Entry, error) bool) bool {
 	if !yield(Entry{Kind: Named, Text: asName(name), Chat: name}, nil) {
 		return false
 	}
-	slices.SortFunc(z.days[name], func(a, b *zip.File) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(z.days[name], func(a, b *held) int { return strings.Compare(a.name, b.name) })
 	n := 0
 	for _, file := range z.days[name] {
 		var day []slackMessage
@@ -129,9 +128,9 @@ func (z slackZip) channel(name string, yield func(Entry, error) bool) bool {
 			more = yield(e, err)
 			return more
 		}
-		r, err := file.Open()
+		r, err := file.open()
 		if err != nil {
-			return put(unreadable("the file "+path.Base(file.Name)+" cannot be unpacked"), nil)
+			return put(unreadable("the file "+path.Base(file.name)+" cannot be unpacked"), nil)
 		}
 		walk(r, func(w *walker) error {
 			return w.array(func() error {
@@ -180,7 +179,11 @@ func (z slackZip) message(w *walker, channel string, m slackMessage) error {
 		e.ReplyTo = key(m.Thread)
 	}
 	for _, f := range m.Files {
-		e.Files = append(e.Files, firstOf(f.Name, f.Title, f.ID, f.Mode, "file"))
+		m := Medium{Name: firstOf(f.Name, f.Title, f.ID, f.Mode, "file")}
+		if m.Path = "__uploads/" + f.ID + "/" + f.Name; f.ID == "" || f.Name == "" {
+			m.Path = ""
+		}
+		e.Files = append(e.Files, m)
 	}
 	for _, r := range m.Reactions {
 		var names []string

@@ -153,9 +153,9 @@ func (c tgChat) message(w *walker) error {
 	for _, name := range []string{m.Photo, m.File} {
 		switch {
 		case strings.HasPrefix(name, "("):
-			e.Files = append(e.Files, firstOf(m.Media, "photo"))
+			e.Files = append(e.Files, Medium{Name: firstOf(m.Media, "photo")})
 		case name != "":
-			e.Files = append(e.Files, name[strings.LastIndex(name, "/")+1:])
+			e.Files = append(e.Files, Medium{Name: name[strings.LastIndex(name, "/")+1:], Path: name})
 		}
 	}
 	if m.Poll != nil {

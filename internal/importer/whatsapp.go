@@ -230,12 +230,7 @@ func (w *waReader) parse(r waRecord) []Entry {
 	if cut, ok := editedMark(said); ok {
 		e.Text, e.Edited = cut, true
 	}
-	first, _, _ := strings.Cut(plain(said), "\n")
-	if _, m := find(file, first); m != nil {
-		e.Files = []string{plain(m["x"])}
-	} else if t, _ := find(omitted, first); t != nil {
-		e.Files = []string{first}
-	}
+	e.Files = attached(e.Text)
 	return []Entry{e}
 }
 
@@ -248,6 +243,23 @@ func (w *waReader) cutAuthor(s string) (author, text string, ok bool) {
 		}
 	}
 	return cutAuthor(s)
+}
+
+// attached returns the file in the first line of a message. iOS puts what it knows of
+// the file, or a caption, before it, and a mark between.
+func attached(said string) []Medium {
+	first, _, _ := strings.Cut(said, "\n")
+	if i := strings.LastIndex(first, "\u200e<"); i >= 0 {
+		first = first[i:]
+	}
+	if _, m := find(file, plain(first)); m != nil {
+		name := plain(m["x"])
+		return []Medium{{Name: name, Path: name, note: first}}
+	}
+	if t, _ := find(omitted, plain(first)); t != nil {
+		return []Medium{{Name: plain(first)}}
+	}
+	return nil
 }
 
 // cutAuthor cuts "Name: text". If a quotation mark precedes the colon, the line
