@@ -172,7 +172,7 @@ generate: install ## write again what is generated from the code
 .PHONY: screenshots
 screenshots: install ## write the pictures of the console in docs/images: in Chromium, with the typeface Inter
 	@mkdir -p docs/images
-	GOTONG_SCREENSHOTS=$(CURDIR)/docs/images $(GO) -C internal/console/dev test -count 1 -run '^TestScreenshots$$' ./...
+	GOTONG_SCREENSHOTS=$(CURDIR)/docs/images $(GO) -C internal/console/dev test -count 1 -run '^TestScreenshots$$|^TestConsole$$/^(concerns|answers|moderation)$$' ./...
 
 .PHONY: changelog
 changelog: ## move the fragments of changes/ into CHANGELOG.md

@@ -21,7 +21,7 @@ export function Beside({ room, of, onClose }: { room: Room; of?: Row; onClose: (
   const label = of ? t('replies') : t('pins')
   return <Dialog label={label} class="sheet beside" onClose={onClose}>
     <h2>{label}</h2>
-    {of && <p class="item">{line(of)}</p>}
+    {of && <p class="item"><span class="item-text">{line(of)}</span></p>}
     <p class="error" role="alert">{error}</p>
     {!rows && !error && <p class="soft">{t('loading')}</p>}
     <ul class="list cards" aria-label={label}>{rows?.map((r) => <li key={r.id}>

@@ -299,14 +299,18 @@ func (p *tab) eval(expression string, out any) {
 	p.do(chromedp.Evaluate(expression, out, func(e *runtime.EvaluateParams) *runtime.EvaluateParams { return e.WithAwaitPromise(true) }))
 }
 
-// await waits until an expression is true.
-func (p *tab) await(what, expression string) {
+// await waits until an expression is true. It does what has to come before, again every
+// few seconds.
+func (p *tab) await(what, expression string, before ...func()) {
 	p.t.Helper()
 	var ok bool
 	began := time.Now()
 	defer func() { p.t.Logf("%s after %s", what, time.Since(began).Round(10*time.Millisecond)) }()
 	var err error
 	for time.Since(began) < patience && !ok {
+		for _, f := range before {
+			f()
+		}
 		asked, done := context.WithTimeout(p.ctx, 5*time.Second) // a page that is left while it is asked may never answer
 		err = chromedp.Run(asked, chromedp.Poll(expression, &ok, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(4*time.Second)))
 		done()

@@ -249,6 +249,7 @@ func concerns(t *testing.T, in context.Context, v village) {
 	p.await("what was found", `document.querySelector('.found mark')?.innerText.toLowerCase().includes('pompa') && document.querySelector('.found').innerText.includes('Banjir')`)
 	p.fits("search")
 	p.clean("search")
+	p.shot("console-search-phone")
 	p.click(".found .item")
 	p.await("the message again", `document.querySelector('.row.shown .mention.me')?.innerText === '@eko'`)
 	p.click(`.bar a[href^="#/search/"]`)
@@ -270,15 +271,13 @@ func concerns(t *testing.T, in context.Context, v village) {
 	})
 	p.do(browserpkg.GrantPermissions([]browserpkg.PermissionType{browserpkg.PermissionTypeNotifications}).WithOrigin("http://"+v.address), serviceworker.Enable())
 	id := <-worker
-	push := func(unread int) {
+	push := func(unread int) { // the browser may drop one while it starts the worker
 		data := fmt.Sprintf(`{"v":1,"type":"thread","stream":"thread/x","kind":"mention","group":"RT 05","n":12,"at_ms":1795968000000,"unread":%d,"badge":%d}`, unread, unread)
 		p.do(serviceworker.DeliverPushMessage("http://"+v.address, id, data))
 	}
 	const shown = `navigator.serviceWorker.ready.then(r => r.getNotifications()).then(l => l.map(n => n.title + ': ' + n.body).join())`
-	push(3)
-	p.await("a notification", shown+`.then(s => s === 'You were mentioned in RT 05: 3 unread')`)
-	push(0)
-	p.await("that it is closed", shown+`.then(s => s === '')`)
+	p.await("a notification", shown+`.then(s => s === 'You were mentioned in RT 05: 3 unread')`, func() { push(3) })
+	p.await("that it is closed", shown+`.then(s => s === '')`, func() { push(0) })
 }
 
 // moderation: a member reports a message; a moderator finds it in the queue, reads it
@@ -304,7 +303,7 @@ func moderation(t *testing.T, in context.Context, v village) {
 
 	p := open(t, in, view{width: 360, height: 740, scale: 1, phone: true, language: "en-GB"})
 	p.signIn(v.address, gita)
-	decide := func(action string) {
+	decide := func(action, note string) {
 		t.Helper()
 		p.click(`.bell`)
 		p.click(`.queue .item`)
@@ -312,6 +311,7 @@ func moderation(t *testing.T, in context.Context, v village) {
 		p.await("the text", `document.querySelector('.review .held')?.innerText.includes('Beli di sini')`)
 		p.fits("the review")
 		p.clean("review")
+		p.shot("console-review-phone")
 		p.click(`.review input[value=` + action + `]`)
 		if action == "hold_for_review" {
 			p.await("the duration", `!!document.querySelector('.review input[name=minutes]')`)
@@ -320,17 +320,16 @@ func moderation(t *testing.T, in context.Context, v village) {
 		}
 		p.eval(`document.querySelector('.review select').value = 'spam'`, nil)
 		p.eval(`document.querySelector('.review select[name=severity]').value = 'low'`, nil)
-		p.do(chromedp.SendKeys(".review textarea", "Bukan tempat "+action, chromedp.ByQuery))
+		p.do(chromedp.SendKeys(".review textarea", note, chromedp.ByQuery))
 		p.fits("the form")
 		p.clean("decision")
-		p.shot("decision")
 		p.click(`.review form .primary`)
-		p.await("the note", `[...document.querySelectorAll('.review .events li')].some(e => e.innerText.includes('Spam: Low') && e.innerText.includes('Bukan tempat `+action+`'))`)
+		p.await("the note", `[...document.querySelectorAll('.review .events li')].some(e => e.innerText.includes('Spam: Low') && e.innerText.includes('`+note+`'))`)
 		p.await("the decision", `!document.querySelector('.review form [aria-disabled=true]') && [...document.querySelectorAll('.review .events li')].some(e => /^(Rejected|Published|Under review)/.test(e.innerText))`)
 		p.eval(`location.hash = '#/'`, nil)
 	}
 	p.await("the reader", `fetch('/v1/moderations/review-queue', { headers: { authorization: 'Bearer ' + JSON.parse(localStorage['gotong.login']).access } }).then(r => r.json()).then(l => l.length === 1)`)
-	decide("hold_for_review")
+	decide("hold_for_review", "Tunggu pengurus")
 	var held struct {
 		Status  string `json:"moderation_status"`
 		Expires int64  `json:"hold_expires_at_ms"`
@@ -342,7 +341,7 @@ func moderation(t *testing.T, in context.Context, v village) {
 	if held.Status != "under_review" || held.Expires-held.Decided != (90*time.Minute).Milliseconds() || !held.Release {
 		t.Errorf("the hold is %+v", held)
 	}
-	decide("block")
+	decide("block", "Bukan tempat jualan")
 	member.await("that it is rejected", `document.querySelector('li[data-row] .text')?.innerText === 'Held for review'`)
 	author := open(t, in, view{width: 360, height: 740, scale: 1, phone: true, language: "en-GB"})
 	author.signIn(v.address, hadi)
@@ -354,7 +353,7 @@ func moderation(t *testing.T, in context.Context, v village) {
 	author.click("dialog .primary")
 	author.await("that it is sent", `!document.querySelector('dialog')`)
 	p.await("the reader", `fetch('/v1/moderations/review-queue', { headers: { authorization: 'Bearer ' + JSON.parse(localStorage['gotong.login']).access } }).then(r => r.json()).then(l => l.length === 1)`)
-	decide("publish_with_warning")
+	decide("publish_with_warning", "Sekali ini boleh")
 	member.await("the warning", `document.querySelector('li[data-row] .text')?.innerText.startsWith('Beli') && document.querySelector('.meta').innerText.includes('Spam')`)
 }
 
