@@ -2,7 +2,6 @@ package store
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -24,20 +23,6 @@ const (
 type Batch struct {
 	Commits []Commit
 	Out     []Outcome
-}
-
-// SubmitTo submits a batch to the queue of an adapter whose work is [Batch]. Its error
-// is [ErrMalformed] if a commit is, or if it changes documents of other collections.
-func SubmitTo(
-	ctx context.Context, w *Writer[Batch], collections map[string]bool,
-	batch []Commit, announce func([]Outcome), done func([]Outcome, error),
-) {
-	if err := CheckBatch(batch, collections); err != nil {
-		done(nil, err)
-		return
-	}
-	b := Batch{batch, make([]Outcome, len(batch))}
-	w.Submit(ctx, CommitWork(b, batch, b.Out, announce, done))
 }
 
 // CheckBatch returns [ErrMalformed] unless each commit passes [Commit.Check] and

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gotong.dev/gotong"
@@ -132,3 +134,113 @@ func Pause(ctx context.Context, tries int) error {
 	clock.Pause(ctx, rand.N(time.Millisecond<<min(tries, 6))) //nolint:gosec // spreads load, guards nothing
 	return ctx.Err()
 }
+
+// Patience is how long a call is repeated while a shared database does not answer.
+const Patience = 20 * time.Second
+
+// ErrOtherEpoch says that a tool has begun a new epoch, or moved another log in here.
+var ErrOtherEpoch = fmt.Errorf("%w: the log has begun another epoch since this node was started", ErrFailed)
+
+// Node is what the adapters of shared databases have in common; they embed it.
+type Node struct {
+	Calls
+
+	Now         func() gotong.Instant // by which registers expire
+	Clock       Skew
+	Collections map[string]bool
+	Context     context.Context //nolint:containedctx // ends with Stop, for what outlives the call of Open
+
+	cancel  context.CancelFunc
+	eras    atomic.Pointer[Eras]
+	queue   *Writer[Batch]
+	closing sync.Once
+	ended   sync.WaitGroup
+}
+
+var collectionName = regexp.MustCompile(`^[a-z0-9_]{1,48}$`)
+
+// CheckCollection returns an error unless the name of a collection has 1 to 48
+// characters of a-z0-9_.
+func CheckCollection(name string) error {
+	if !collectionName.MatchString(name) {
+		return fmt.Errorf("store: collection %q: a name has 1 to 48 characters of a-z0-9_", name)
+	}
+	return nil
+}
+
+// NewNode returns a node with these collections. Without now, registers never expire;
+// without clock, no clock is compared.
+func NewNode(ctx context.Context, collections []string, now, clock func() gotong.Instant) (*Node, error) {
+	n := &Node{Now: now, Clock: Skew{Now: clock}, Collections: map[string]bool{}}
+	if now == nil {
+		n.Now = func() gotong.Instant { return 0 }
+	}
+	for _, name := range collections {
+		if err := CheckCollection(name); err != nil {
+			return nil, err
+		}
+		n.Collections[name] = true
+	}
+	n.Context, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	return n, nil
+}
+
+// Start begins to write batches with settle, see [WriteBatches], and to call tasks, see
+// [Keep].
+func (n *Node) Start(
+	settle func(context.Context, []Commit) ([]Outcome, error), observe func(int) func(), tasks ...func(context.Context) error,
+) {
+	n.ended.Go(func() { Keep(n.Context, tasks...) })
+	n.queue = NewWriter(WriterOptions[Batch]{
+		Observe: observe, MaxBatch: MaxTogether, MaxBatchBytes: MaxBytesTogether,
+		Write: func(ops []*Work[Batch]) error {
+			ctx, cancel := context.WithTimeout(n.Context, Patience)
+			defer cancel()
+			return WriteBatches(ops, func(batch []Commit) ([]Outcome, error) { return settle(ctx, batch) })
+		},
+	})
+}
+
+// Stop writes what is queued, waits for the calls that run, ends the tasks and then
+// calls disconnect. Only the first call does anything.
+func (n *Node) Stop(disconnect func()) {
+	n.closing.Do(func() {
+		if n.queue != nil {
+			n.queue.Close()
+		}
+		n.End()
+		n.cancel()
+		n.ended.Wait()
+		disconnect()
+	})
+}
+
+// Submit implements [Committer]. Batches that wait at the same time share a
+// transaction. Other writes are transactions of their own, which the database runs
+// beside them.
+func (n *Node) Submit(
+	ctx context.Context, batch []Commit, announce func([]Outcome), done func([]Outcome, error),
+) {
+	if err := CheckBatch(batch, n.Collections); err != nil {
+		done(nil, err)
+		return
+	}
+	b := Batch{batch, make([]Outcome, len(batch))}
+	n.queue.Submit(ctx, CommitWork(b, batch, b.Out, announce, done))
+}
+
+// Eras returns the epochs of the log.
+func (n *Node) Eras() Eras { return *n.eras.Load() }
+
+// SetEras replaces the epochs of the log.
+func (n *Node) SetEras(eras Eras) { n.eras.Store(&eras) }
+
+// Epoch implements [Log].
+func (n *Node) Epoch() gotong.Epoch { return n.Eras().Epoch() }
+
+// Failed implements [Health]. No state of a node outlives a failed call, so later
+// writes can always succeed.
+func (*Node) Failed() error { return nil }
+
+// ClockFault returns why the node's clock forbids writing; nil if it does not.
+func (n *Node) ClockFault() error { return n.Clock.Fault() }

@@ -11,21 +11,6 @@ import (
 	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
-// Submit implements [store.Committer]. Batches that wait at the same time share
-// a transaction. Other writes are transactions of their own, which the server runs
-// beside them.
-func (s *Store) Submit(
-	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
-) {
-	store.SubmitTo(ctx, s.queue, s.docs, batch, announce, done)
-}
-
-func (s *Store) writeAll(ops []*store.Work[store.Batch]) error {
-	ctx, cancel := context.WithTimeout(s.ctx, patience)
-	defer cancel()
-	return store.WriteBatches(ops, func(batch []store.Commit) ([]store.Outcome, error) { return s.settle(ctx, batch) })
-}
-
 // settle decides the outcomes of commits and carries them out in one transaction.
 //
 // It repeats a transaction whose outcome is unknown: the earlier one holds the locks
@@ -37,7 +22,7 @@ func (s *Store) settle(ctx context.Context, commits []store.Commit) ([]store.Out
 	for tries := 0; ; tries++ {
 		var p *store.Plan
 		l := &locking{need: &need, erases: erases, batch: commits}
-		err := s.transact(ctx, mode{}, func(b *batch) { l.ask(b, s.now()) }, func(b *batch) error {
+		err := s.transact(ctx, mode{}, func(b *batch) { l.ask(b, s.Now()) }, func(b *batch) error {
 			p = store.Decide(&l.view, commits, sent...)
 			if len(p.Written) == 0 {
 				return errNothing

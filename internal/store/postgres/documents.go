@@ -100,7 +100,7 @@ func (s *Store) FindTexts(ctx context.Context, f store.Finding) ([]store.Documen
 	if err := f.Check(); err != nil {
 		return nil, err
 	}
-	if !s.docs[f.Collection] {
+	if !s.Collections[f.Collection] {
 		return nil, fmt.Errorf("postgres: no collection %q", f.Collection)
 	}
 	var since pgtype.UUID

@@ -62,7 +62,7 @@ func (s *Store) known(need store.Need) error {
 	for _, of := range need.Ranges {
 		changes = append(changes, store.Change{Key: gotong.Key{Collection: of.Collection}})
 	}
-	return store.CheckChanges(changes, s.docs)
+	return store.CheckChanges(changes, s.Collections)
 }
 
 // readStreams reads heads and events. The pages are whole once the batch is answered.
@@ -71,7 +71,7 @@ func (s *Store) readStreams(b *batch, need *store.Need, heads map[gotong.Stream]
 	for _, stream := range need.Heads {
 		wanted[stream] = true
 	}
-	pages, eras := make([]*store.StreamPage, len(need.Events)), *s.eras.Load()
+	pages, eras := make([]*store.StreamPage, len(need.Events)), s.Eras()
 	for i, of := range need.Events {
 		list, pages[i] = append(list, string(of.Stream)), store.NewStreamPage(of, 0, eras)
 	}
@@ -110,7 +110,7 @@ func (s *Store) Positions(ctx context.Context) (all [gotong.Partitions]uint64, e
 		b.Ask(func(row sqlstore.Row) error { return row.Scan(&epoch) }, "SELECT value FROM meta WHERE name = 'epoch'")
 	})
 	if err == nil && epoch != s.Epoch() { // this node cannot read later events either
-		err = errOtherEpoch
+		err = store.ErrOtherEpoch
 	}
 	return all, err
 }
@@ -128,7 +128,7 @@ func (s *Store) ReadPartition(
 		b.Ask(func(row sqlstore.Row) error {
 			var end uint64
 			err := row.Scan(&end)
-			n, rows = 0, sqlstore.NewCommits(store.NewPartitionPage(p, from, to, end, limit, *s.eras.Load()))
+			n, rows = 0, sqlstore.NewCommits(store.NewPartitionPage(p, from, to, end, limit, s.Eras()))
 			return err
 		}, "SELECT position FROM partitions WHERE no = $1", int16(p))
 		b.Ask(func(row sqlstore.Row) error { n++; return rows.Take(row) },

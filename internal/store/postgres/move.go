@@ -34,12 +34,12 @@ func (s *Store) Renew(ctx context.Context, epoch gotong.Epoch) error {
 	err := s.write(ctx, mode{alone: true}, func(b *batch) {
 		readPositions(b, &positions)
 	}, func(b *batch) error {
-		next = s.eras.Load().Next(epoch, positions)
+		next = s.Eras().Next(epoch, positions)
 		sqlstore.WriteEras(b, next)
 		return next.Check()
 	})
 	if err == nil {
-		s.eras.Store(&next)
+		s.SetEras(next)
 	}
 	return err
 }
@@ -52,9 +52,9 @@ var tables = sqlstore.Tables{
 
 // Rows implements [store.Mover].
 func (s *Store) Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error) {
-	page, err := sqlstore.NewPage(section, after, limit, s.docs)
+	page, err := sqlstore.NewPage(section, after, limit, s.Collections)
 	if err == nil {
-		err = s.read(ctx, func(b *batch) { page.Read(b, tables, s.now()) })
+		err = s.read(ctx, func(b *batch) { page.Read(b, tables, s.Now()) })
 	}
 	if err != nil {
 		return store.Rows{}, err

@@ -21,9 +21,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"regexp"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -62,20 +59,11 @@ type Options struct {
 // Store implements [store.Whole] on one schema of a database. It is safe for
 // concurrent use, and other processes may use the same schema.
 type Store struct {
+	*store.Node
+
 	pool   *pgxpool.Pool
 	server *server
-	now    func() gotong.Instant
-	eras   atomic.Pointer[store.Eras]
-	docs   map[string]bool
-	queue  *store.Writer[store.Batch]
-	clock  store.Skew
 	notes  []string
-
-	ctx     context.Context //nolint:containedctx // ends with Close, for what outlives the call of Open
-	cancel  context.CancelFunc
-	closing sync.Once
-	running store.Calls
-	ended   sync.WaitGroup
 }
 
 var _ store.Whole = (*Store)(nil)
@@ -114,33 +102,32 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	if explicit, err := pgx.ParseConfig(address); err == nil && explicit.RuntimeParams["pool_max_conns"] == "" {
 		cfg.MaxConns = MaxConns
 	}
-	s := &Store{now: o.Now, docs: map[string]bool{}, server: serve(cfg, o)}
-	if s.now == nil {
-		s.now = func() gotong.Instant { return 0 }
-	}
-	if err := s.server.recall(o.Primary); err != nil {
+	server := serve(cfg, o)
+	if err := server.recall(o.Primary); err != nil {
 		return nil, err
 	}
-	s.clock.Now = o.Clock
-	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	if s.pool, err = pgxpool.NewWithConfig(s.ctx, cfg); err == nil {
-		if err = failure(s.prepare(ctx, o)); err != nil {
-			s.pool.Close()
-		}
+	node, err := store.NewNode(ctx, o.Collections, o.Now, o.Clock)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{Node: node, server: server}
+	if s.pool, err = pgxpool.NewWithConfig(s.Context, cfg); err == nil {
+		err = failure(s.prepare(ctx))
 	}
 	if err != nil {
-		s.cancel()
+		s.Stop(func() {
+			if s.pool != nil {
+				s.pool.Close()
+			}
+		})
 		c := cfg.ConnConfig
 		return nil, fmt.Errorf("postgres: open %s:%d/%s: %w", c.Host, c.Port, c.Database, err)
 	}
-	s.ended.Go(func() { store.Keep(s.ctx, s.checkClock, s.clear) })
-	s.queue = store.NewWriter(store.WriterOptions[store.Batch]{
-		Write: s.writeAll, Observe: o.Observe, MaxBatch: store.MaxTogether, MaxBatchBytes: store.MaxBytesTogether,
-	})
+	s.Start(s.settle, o.Observe, s.checkClock, s.clear)
 	return s, nil
 }
 
-func (s *Store) prepare(ctx context.Context, o Options) error {
+func (s *Store) prepare(ctx context.Context) error {
 	c, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return err
@@ -155,7 +142,7 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 	if err := Migrate(ctx, c.Conn()); err != nil {
 		return err
 	}
-	if err := s.makeCollections(ctx, c.Conn(), o.Collections); err != nil {
+	if err := s.makeCollections(ctx, c.Conn()); err != nil {
 		return err
 	}
 	if err := s.openEras(ctx, c.Conn()); err != nil {
@@ -164,23 +151,17 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 	return s.checkClock(ctx)
 }
 
-var collectionName = regexp.MustCompile(`^[a-z0-9_]{1,48}$`)
-
 // makeCollections makes the tables that are missing. Of nodes that start at once,
 // one makes them.
-func (s *Store) makeCollections(ctx context.Context, c *pgx.Conn, names []string) error {
+func (s *Store) makeCollections(ctx context.Context, c *pgx.Conn) error {
 	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", migrationLock); err != nil {
 			return err
 		}
-		for _, name := range names {
-			if !collectionName.MatchString(name) {
-				return fmt.Errorf("postgres: collection %q: a name is 1 to 48 of a-z0-9_", name)
-			}
+		for name := range s.Collections {
 			if _, err := tx.Exec(ctx, tableOf(name), pgx.QueryExecModeSimpleProtocol); err != nil {
 				return err
 			}
-			s.docs[name] = true
 		}
 		return nil
 	})
@@ -204,13 +185,10 @@ func (s *Store) openEras(ctx context.Context, c *pgx.Conn) error {
 	}
 	eras, err := sqlstore.ErasOf(map[string]string{"eras": kept})
 	if err == nil {
-		s.eras.Store(&eras)
+		s.SetEras(eras)
 	}
 	return err
 }
-
-// Epoch implements [store.Log].
-func (s *Store) Epoch() gotong.Epoch { return s.eras.Load().Epoch() }
 
 // Notes returns what an operator should know about the server, such as what an
 // acknowledged write survives.
@@ -220,23 +198,10 @@ func (s *Store) Notes() []string { return s.notes }
 // server may be another one.
 func (s *Store) Connections() uint64 { return uint64(s.pool.Stat().NewConnsCount()) } //nolint:gosec // a count
 
-// Failed implements [store.Health]. No state of this node outlives a failed call,
-// so later writes can always succeed.
-func (s *Store) Failed() error { return nil }
-
-// ClockFault returns why the node's clock forbids writing; nil if it does not.
-func (s *Store) ClockFault() error { return s.clock.Fault() }
-
 // Close writes what is queued, waits for the calls that run and closes the
 // connections. Every later call fails with [store.ErrClosed].
 func (s *Store) Close() error {
-	s.closing.Do(func() {
-		s.queue.Close()
-		s.running.End()
-		s.cancel()
-		s.ended.Wait()
-		s.pool.Close()
-	})
+	s.Stop(s.pool.Close)
 	return nil
 }
 
@@ -247,4 +212,4 @@ func (s *Store) Time(ctx context.Context) (at gotong.Instant, err error) {
 	return gotong.InstantOf(now), err
 }
 
-func (s *Store) checkClock(ctx context.Context) error { return s.clock.Compare(ctx, s.Time) }
+func (s *Store) checkClock(ctx context.Context) error { return s.Clock.Compare(ctx, s.Time) }

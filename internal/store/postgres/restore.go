@@ -12,14 +12,14 @@ import (
 
 // Restore implements [store.Mover].
 func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
-	eras := *s.eras.Load()
+	eras := s.Eras()
 	if step.From == "" {
 		eras = step.Eras
 	}
 	if err := step.Check(eras); err != nil {
 		return err
 	}
-	if err := store.CheckChanges(step.Documents, s.docs); err != nil {
+	if err := store.CheckChanges(step.Documents, s.Collections); err != nil {
 		return err
 	}
 	r := &restoring{step: &step}
@@ -39,7 +39,7 @@ func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
 	})
 	switch {
 	case err == nil && step.From == "":
-		s.eras.Store(&eras)
+		s.SetEras(eras)
 	case codeOf(err) == "23505":
 		err = fmt.Errorf("%w: a row exists already", store.ErrMalformed)
 	}

@@ -27,7 +27,7 @@ func (s *Store) readRegisters(b *batch, list []gotong.Key, into map[gotong.Key]s
 		r, err := sqlstore.ScanRegister(row)
 		into[r.Key] = r
 		return err
-	}, selectRegisters, append(keyArgs(list), int64(s.now()))...)
+	}, selectRegisters, append(keyArgs(list), int64(s.Now()))...)
 }
 
 // FindRegisters implements [store.Registers].
@@ -42,7 +42,7 @@ func (s *Store) FindRegisters(ctx context.Context, of store.KeyRange) (found []s
 			r, err := sqlstore.ScanRegister(row)
 			found = append(found, r)
 			return err
-		}, sql+" LIMIT $6", of.Collection, of.Owner, of.From, of.To, int64(s.now()), store.Bound(of.Limit))
+		}, sql+" LIMIT $6", of.Collection, of.Owner, of.From, of.To, int64(s.Now()), store.Bound(of.Limit))
 	})
 	return found, err
 }
@@ -67,7 +67,7 @@ func writeRegister(b *batch, r gotong.RegisterChange, present bool) {
 func (s *Store) SetRegister(
 	ctx context.Context, key gotong.Key, expect uint64, body []byte, expires gotong.Instant,
 ) error {
-	now, present, version := s.now(), false, uint64(0)
+	now, present, version := s.Now(), false, uint64(0)
 	return s.write(ctx, mode{}, func(b *batch) {
 		present, version = false, 0
 		b.Ask(func(row sqlstore.Row) error {
@@ -96,7 +96,7 @@ func (s *Store) clear(ctx context.Context) error {
 			gone = 0
 			b.Ask(func(sqlstore.Row) error { gone++; return nil },
 				`DELETE FROM registers WHERE (collection, owner, name) IN (SELECT collection, owner, name FROM registers
-				WHERE expires > 0 AND expires <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING 1`, int64(s.now()), purgeAtOnce)
+				WHERE expires > 0 AND expires <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING 1`, int64(s.Now()), purgeAtOnce)
 		}, func(*batch) error { return nil })
 		if err != nil {
 			return err
@@ -117,7 +117,7 @@ func readCursor(b *batch, sql string, key store.CursorKey, into map[store.Cursor
 
 // Advance implements [store.Readers].
 func (s *Store) Advance(ctx context.Context, steps ...store.Step) error {
-	docs, jobs, err := store.MergeSteps(steps, s.docs)
+	docs, jobs, err := store.MergeSteps(steps, s.Collections)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -13,10 +12,6 @@ import (
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/sqlstore"
 )
-
-// patience is how long a write or a read is repeated while the server does not
-// answer.
-const patience = 20 * time.Second
 
 // batch is the statements of one round trip.
 type batch struct{ pgx.Batch }
@@ -116,12 +111,12 @@ func failure(err error) error {
 // read reads several things in one snapshot and one round trip. It repeats that while
 // the connection is lost, so ask is called with a new batch each time.
 func (s *Store) read(ctx context.Context, ask func(b *batch)) error {
-	end, err := s.running.Begin(ctx)
+	end, err := s.Begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer end()
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, store.Patience)
 	defer cancel()
 	return failure(store.Retry(ctx, func() error {
 		c, err := s.acquire(ctx)
@@ -168,9 +163,6 @@ type mode struct {
 // errNothing ends a transaction that has nothing to write.
 var errNothing = errors.New("postgres: nothing to write")
 
-// errOtherEpoch: a tool has begun a new epoch, or moved another log in here.
-var errOtherEpoch = fmt.Errorf("%w: the log has begun another epoch since this node was started", store.ErrFailed)
-
 // gate is the lock that a transaction shares with others, or has alone: of the
 // schema, because a database can hold several logs.
 const gate = "(" + "1198486631, current_schema()::regnamespace::oid::int)"
@@ -216,7 +208,7 @@ func (s *Store) begin(b *batch, m mode) {
 		case progress != "" && !m.moves:
 			return store.ErrUnfinished
 		case epoch != string(s.Epoch()) && !m.moves:
-			return errOtherEpoch
+			return store.ErrOtherEpoch
 		case !m.lazy:
 			return checkSync(syncs)
 		default:
@@ -228,7 +220,7 @@ func (s *Store) begin(b *batch, m mode) {
 // transact carries out one transaction: ask fills its first round trip, tell the
 // second one, unless it returns an error; errNothing is none for the caller.
 func (s *Store) transact(ctx context.Context, m mode, ask func(b *batch), tell func(b *batch) error) error {
-	if err := s.clock.Fault(); err != nil {
+	if err := s.Clock.Fault(); err != nil {
 		return err
 	}
 	c, err := s.acquire(ctx)
@@ -271,12 +263,12 @@ func (*Store) commit(ctx context.Context, c *pgxpool.Conn, b *batch) error {
 // write is transact for a call that is not a commit. It repeats a transaction that
 // wrote nothing because of others, or of the connection.
 func (s *Store) write(ctx context.Context, m mode, ask func(b *batch), tell func(b *batch) error) error {
-	end, err := s.running.Begin(ctx)
+	end, err := s.Begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer end()
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, store.Patience)
 	defer cancel()
 	return failure(store.Retry(ctx, func() error { return s.transact(ctx, m, ask, tell) }, func(err error) bool {
 		return errors.As(err, new(lost)) || !m.alone && collided(err)

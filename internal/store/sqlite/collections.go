@@ -3,7 +3,6 @@ package sqlite
 import (
 	"fmt"
 	"math/bits"
-	"regexp"
 
 	"zombiezen.com/go/sqlite"
 
@@ -18,15 +17,13 @@ type collection struct {
 	texts                      *texts // nil if its documents are not found by words
 }
 
-var collectionName = regexp.MustCompile(`^[a-z0-9_]{1,48}$`)
-
 // makeCollections returns the collections. It makes a table that is missing,
 // unless made says that none is.
 func makeCollections(c *conn, names []string, made bool) (map[string]collection, error) {
 	all := make(map[string]collection, len(names))
 	for _, name := range names {
-		if !collectionName.MatchString(name) {
-			return nil, fmt.Errorf("sqlite: collection %q: a name is 1 to 48 of a-z0-9_", name)
+		if err := store.CheckCollection(name); err != nil {
+			return nil, err
 		}
 		t := "doc_" + name
 		if !made && store.OfTexts(name) {

@@ -6,9 +6,6 @@ import (
 	"gotong.dev/gotong"
 )
 
-// ClockFault returns why the node's clock forbids writing; nil if it does not.
-func (s *Store) ClockFault() error { return s.clock.Fault() }
-
 // Time returns the time of the database's clock.
 func (s *Store) Time(ctx context.Context) (gotong.Instant, error) {
 	var micros int64
@@ -16,4 +13,4 @@ func (s *Store) Time(ctx context.Context) (gotong.Instant, error) {
 	return gotong.Instant(micros), failure(err)
 }
 
-func (s *Store) checkClock(ctx context.Context) error { return s.clock.Compare(ctx, s.Time) }
+func (s *Store) checkClock(ctx context.Context) error { return s.Clock.Compare(ctx, s.Time) }

@@ -6,30 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/surreal"
 )
-
-// patience is how long a commit or a read is repeated while the database does not
-// answer.
-const patience = 20 * time.Second
-
-// Submit implements [store.Committer]. Batches that wait at the same time share
-// a transaction. Other writes are transactions of their own, which the database
-// runs beside them.
-func (s *Store) Submit(
-	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
-) {
-	store.SubmitTo(ctx, s.queue, s.docs, batch, announce, done)
-}
-
-func (s *Store) writeAll(ops []*store.Work[store.Batch]) error {
-	ctx, cancel := context.WithTimeout(s.ctx, patience)
-	defer cancel()
-	return store.WriteBatches(ops, func(batch []store.Commit) ([]store.Outcome, error) { return s.settle(ctx, batch) })
-}
 
 // settle decides the outcomes of commits and carries them out in one transaction.
 //
@@ -115,7 +95,7 @@ func (s *Store) carryOut(ctx context.Context, p *plan) error {
 // gated runs a transaction that writes one of this node's gates, when one is
 // free.
 func (s *Store) gated(ctx context.Context, f func(gate surreal.RecordID) error) error {
-	if err := s.clock.Fault(); err != nil {
+	if err := s.Clock.Fault(); err != nil {
 		return err
 	}
 	select {
@@ -172,7 +152,7 @@ func (s *Store) alone(ctx context.Context, statements []string, vars surreal.Var
 
 // transact is alone for transactions that a sealed store accepts too.
 func (s *Store) transact(ctx context.Context, statements []string, vars surreal.Vars) (results surreal.Results, err error) {
-	end, err := s.running.Begin(ctx)
+	end, err := s.Begin(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func (p *positions) get() [gotong.Partitions]uint64 {
 func (s *Store) guess(batch []store.Commit) *view {
 	v := &view{epoch: s.Epoch(), View: store.View{
 		Positions: s.known.get(), Heads: map[gotong.Stream]gotong.Head{},
-		Now: s.now(), Registers: map[gotong.Key]store.Register{},
+		Now: s.Now(), Registers: map[gotong.Key]store.Register{},
 	}}
 	for i := range batch {
 		if _, ok := v.Heads[batch[i].Request.Stream]; !ok {
@@ -71,7 +71,7 @@ func (s *Store) look(ctx context.Context, need *store.Need) (*view, error) {
 		Records:   map[gotong.RequestKey]store.Record{},
 		Claims:    map[gotong.Claim]gotong.Stream{},
 		Registers: map[gotong.Key]store.Register{},
-		Now:       s.now(),
+		Now:       s.Now(),
 	}}
 	var r reading
 	r.gate(v.epoch, func(err error) { v.closed = err })

@@ -83,7 +83,7 @@ func eventOf(raw surreal.Raw, stream gotong.Stream) store.Event {
 // eventsIn reads a closed range of a stream up to its head, which is among heads
 // when the rows arrive. Because seqs have no gaps, the limit becomes a bound of
 // the range; if it counts from the end, the range ends at the head at the latest.
-func (r *reading) eventsIn(of store.EventRange, into *[]store.Event, heads map[gotong.Stream]gotong.Head, eras *store.Eras) {
+func (r *reading) eventsIn(of store.EventRange, into *[]store.Event, heads map[gotong.Stream]gotong.Head, eras store.Eras) {
 	if of.From >= of.To || of.From >= maxNumber {
 		part(r, "[]", func([]surreal.Raw) error { return nil })
 		return
@@ -94,7 +94,7 @@ func (r *reading) eventsIn(of store.EventRange, into *[]store.Event, heads map[g
 		if of.Descending {
 			slices.Reverse(rows)
 		}
-		page := store.NewStreamPage(of, heads[of.Stream].Seq, *eras)
+		page := store.NewStreamPage(of, heads[of.Stream].Seq, eras)
 		for _, raw := range rows {
 			if e := eventOf(raw, of.Stream); !page.Add(&e) {
 				break
@@ -128,11 +128,6 @@ type batchRow struct {
 func (s *Store) ReadPartition(
 	ctx context.Context, p gotong.Partition, from, to uint64, limit int,
 ) ([]store.Event, error) {
-	end, err := s.running.Begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer end()
 	to = min(to, math.MaxInt64-store.MaxTogether)
 	if from >= to {
 		return nil, nil
@@ -144,7 +139,7 @@ func (s *Store) ReadPartition(
 	var page *store.PartitionPage
 	var r reading
 	r.positions(func(heads [gotong.Partitions]uint64) {
-		page = store.NewPartitionPage(p, from, to, heads[p], limit, *s.eras.Load())
+		page = store.NewPartitionPage(p, from, to, heads[p], limit, s.Eras())
 	})
 	query := fmt.Sprintf("SELECT VALUE [first, commits] FROM batch:[%d, %d]..=[%d, %d]", p, from+1, p, high)
 	part(&r, query, func(rows []surreal.Raw) error {
@@ -155,10 +150,9 @@ func (s *Store) ReadPartition(
 		return nil, err
 	}
 	if page.Wants() {
-		err = s.fill(ctx, page, p, commits)
-	}
-	if err != nil {
-		return nil, err
+		if err := s.fill(ctx, page, p, commits); err != nil {
+			return nil, err
+		}
 	}
 	return page.Events()
 }

@@ -13,11 +13,6 @@ import (
 
 // Load implements [store.Committer].
 func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
-	end, err := s.running.Begin(ctx)
-	if err != nil {
-		return store.Snapshot{}, err
-	}
-	defer end()
 	snap := store.Snapshot{
 		Heads:     map[gotong.Stream]gotong.Head{},
 		Documents: map[gotong.Key][]byte{},
@@ -39,19 +34,19 @@ func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, erro
 	r.heads(slices.Compact(list), heads)
 	r.records(need.Records, snap.Records)
 	r.claims(need.Claims, snap.Claims)
-	r.registersOf(need.Registers, s.now(), snap.Registers)
+	r.registersOf(need.Registers, s.Now(), snap.Registers)
 	r.cursors(need.Cursors, snap.Cursors)
 	if err := s.documents(&r, need.Documents, snap.Documents); err != nil {
 		return store.Snapshot{}, err
 	}
 	for i, of := range need.Ranges {
-		if !s.docs[of.Collection] {
+		if !s.Collections[of.Collection] {
 			return store.Snapshot{}, fmt.Errorf("surreal: no collection %q", of.Collection)
 		}
 		r.documentsIn(of, &snap.Ranges[i])
 	}
 	for i, of := range need.Events {
-		r.eventsIn(of, &snap.Events[i], heads, s.eras.Load())
+		r.eventsIn(of, &snap.Events[i], heads, s.Eras())
 	}
 	if err := s.read(ctx, &r); err != nil {
 		return store.Snapshot{}, err
@@ -67,11 +62,6 @@ func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, erro
 
 // Positions implements [store.Log].
 func (s *Store) Positions(ctx context.Context) (all [gotong.Partitions]uint64, err error) {
-	end, err := s.running.Begin(ctx)
-	if err != nil {
-		return all, err
-	}
-	defer end()
 	var r reading
 	r.positions(func(seen [gotong.Partitions]uint64) { all = seen })
 	var closed error
@@ -79,7 +69,7 @@ func (s *Store) Positions(ctx context.Context) (all [gotong.Partitions]uint64, e
 	if err := s.read(ctx, &r); err != nil {
 		return all, err
 	}
-	if errors.Is(closed, errOtherEpoch) { // this node cannot read later events either
+	if errors.Is(closed, store.ErrOtherEpoch) { // this node cannot read later events either
 		return all, closed
 	}
 	s.known.raise(all)
@@ -104,7 +94,7 @@ func documentsOf(collection string, rows []documentRow) (docs []store.Document) 
 func (s *Store) documents(r *reading, keys []gotong.Key, into map[gotong.Key][]byte) error {
 	ids := map[string][]surreal.RecordID{}
 	for _, key := range keys {
-		if !s.docs[key.Collection] {
+		if !s.Collections[key.Collection] {
 			return fmt.Errorf("surreal: no collection %q", key.Collection)
 		}
 		ids[key.Collection] = append(ids[key.Collection], docID(key))

@@ -27,15 +27,10 @@ var everyGate = []string{
 
 // State implements [store.Mover].
 func (s *Store) State(ctx context.Context) (store.State, error) {
-	end, err := s.running.Begin(ctx)
-	if err != nil {
-		return store.State{}, err
-	}
-	defer end()
 	if err := s.readEras(ctx); err != nil {
 		return store.State{}, err
 	}
-	state := store.State{Eras: slices.Clone(*s.eras.Load())}
+	state := store.State{Eras: slices.Clone(s.Eras())}
 	var r reading
 	type row struct {
 		_     struct{} `cbor:",toarray"`
@@ -76,7 +71,7 @@ func (s *Store) Seal(ctx context.Context, note string) error {
 
 // Renew implements [store.Mover].
 func (s *Store) Renew(ctx context.Context, epoch gotong.Epoch) error {
-	now := *s.eras.Load()
+	now := s.Eras()
 	if epoch == "" || slices.ContainsFunc(now, func(e store.Era) bool { return e.Epoch == epoch }) {
 		return fmt.Errorf("%w: epoch %q", store.ErrMalformed, epoch)
 	}
@@ -94,7 +89,7 @@ func (s *Store) Renew(ctx context.Context, epoch gotong.Epoch) error {
 			"UPDATE meta:epoch SET value = $epoch RETURN NONE",
 		}, everyGate), vars)
 		if err == nil {
-			s.eras.Store(&next)
+			s.SetEras(next)
 		}
 		if err == nil || tries >= store.MaxTries || !isConflict(err) {
 			return err
@@ -106,11 +101,6 @@ func (s *Store) Renew(ctx context.Context, epoch gotong.Epoch) error {
 // 3.x the engine skips rows from the table's beginning far faster than it finds a
 // place in the middle.
 func (s *Store) Rows(ctx context.Context, section store.Section, after string, limit int) (rows store.Rows, err error) {
-	end, err := s.running.Begin(ctx)
-	if err != nil {
-		return rows, err
-	}
-	defer end()
 	if section == store.AllDocuments {
 		return s.documentRows(ctx, after, store.Bound(limit))
 	}
@@ -160,7 +150,7 @@ func (s *Store) Rows(ctx context.Context, section store.Section, after string, l
 // documentRows returns the documents, one collection after the other. A mark is
 // the collection and the number of its rows before the page.
 func (s *Store) documentRows(ctx context.Context, after string, limit int) (rows store.Rows, err error) {
-	names := slices.Sorted(maps.Keys(s.docs))
+	names := slices.Sorted(maps.Keys(s.Collections))
 	if len(names) == 0 {
 		return rows, nil
 	}
@@ -194,7 +184,7 @@ func (s *Store) documentRows(ctx context.Context, after string, limit int) (rows
 func (s *Store) sideRows(r *reading, section store.Section, bound string, seen *int, rows *store.Rows) {
 	switch section { //nolint:exhaustive // Rows has the others
 	case store.AllRegisters:
-		now := s.now()
+		now := s.Now()
 		part(r, "SELECT id, version, body, expires FROM register"+bound, each(seen, func(row registerRow) error {
 			register, err := row.register()
 			if err == nil && (register.Expires == 0 || register.Expires > now) {
@@ -234,14 +224,14 @@ func each[T any](seen *int, take func(T) error) func([]T) error {
 
 // Restore implements [store.Mover].
 func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
-	eras := *s.eras.Load()
+	eras := s.Eras()
 	if step.From == "" {
 		eras = step.Eras
 	}
 	if err := step.Check(eras); err != nil {
 		return err
 	}
-	if err := store.CheckChanges(step.Documents, s.docs); err != nil {
+	if err := store.CheckChanges(step.Documents, s.Collections); err != nil {
 		return err
 	}
 	r := restoring{step: &step, events: step.Events(), w: &writing{vars: surreal.Vars{"from": step.From, "to": step.To}}}
@@ -252,7 +242,7 @@ func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
 	_, err := s.transact(ctx, r.w.statements, r.w.vars)
 	switch {
 	case err == nil && step.From == "":
-		s.eras.Store(&eras)
+		s.SetEras(eras)
 	case surreal.Exists(err):
 		err = fmt.Errorf("%w: a row exists already", store.ErrMalformed)
 	}

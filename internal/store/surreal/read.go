@@ -64,14 +64,19 @@ func idsOf[K any](keys []K, id func(K) surreal.RecordID) []surreal.RecordID {
 	return ids
 }
 
-// read runs the statement, and repeats it for up to patience while the connection
+// read runs the statement, and repeats it for up to store.Patience while the connection
 // is lost.
 func (s *Store) read(ctx context.Context, r *reading) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	end, err := s.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	ctx, cancel := context.WithTimeout(ctx, store.Patience)
 	defer cancel()
 	var answers []surreal.Raw
 	text := "RETURN [(" + strings.Join(r.parts, "), (") + ")]"
-	err := store.Retry(ctx, func() error { return s.db.Select(ctx, text, r.vars, &answers) }, func(err error) bool {
+	err = store.Retry(ctx, func() error { return s.db.Select(ctx, text, r.vars, &answers) }, func(err error) bool {
 		return ctx.Err() == nil && (surreal.Conflict(err) || lost(err))
 	})
 	if err != nil {
@@ -184,9 +189,6 @@ func docID(key gotong.Key) surreal.RecordID {
 	return surreal.Record("doc_"+key.Collection, key.Owner, key.Name)
 }
 
-// errOtherEpoch: a tool has begun a new epoch, or moved another log in here.
-var errOtherEpoch = fmt.Errorf("%w: the log has begun another epoch since this node was started", store.ErrFailed)
-
 // closedMeta are records that exist while the store accepts no writes.
 var closedMeta = []surreal.RecordID{surreal.Record("meta", "sealed"), surreal.Record("meta", "progress")}
 
@@ -211,7 +213,7 @@ func (r *reading) gate(epoch gotong.Epoch, take func(error)) {
 		case rows[0] == "progress":
 			take(store.ErrUnfinished)
 		default:
-			take(errOtherEpoch)
+			take(store.ErrOtherEpoch)
 		}
 		return nil
 	})

@@ -39,7 +39,7 @@ func (r *reading) cursors(list []store.CursorKey, into map[store.CursorKey]uint6
 
 // Advance implements [store.Readers].
 func (s *Store) Advance(ctx context.Context, steps ...store.Step) error {
-	docs, jobs, err := store.MergeSteps(steps, s.docs)
+	docs, jobs, err := store.MergeSteps(steps, s.Collections)
 	if err != nil {
 		return err
 	}
@@ -158,11 +158,6 @@ func (s *Store) ClaimJobs(
 
 // NextDue implements [store.Jobs].
 func (s *Store) NextDue(ctx context.Context, queue string) (next gotong.Instant, err error) {
-	end, err := s.running.Begin(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer end()
 	r := reading{vars: surreal.Vars{"queue": queue}}
 	part(&r, selectNext, func(rows []gotong.Instant) error {
 		if len(rows) > 0 {
@@ -250,14 +245,9 @@ func (r *reading) registersOf(list []gotong.Key, now gotong.Instant, into map[go
 
 // FindRegisters implements [store.Registers].
 func (s *Store) FindRegisters(ctx context.Context, of store.KeyRange) (found []store.Register, err error) {
-	end, err := s.running.Begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer end()
 	var r reading
 	from, bound := r.rangeOf(of, "register", of.Collection)
-	r.registers(from, bound, s.now(), func(register store.Register) { found = append(found, register) })
+	r.registers(from, bound, s.Now(), func(register store.Register) { found = append(found, register) })
 	if err := s.read(ctx, &r); err != nil {
 		return nil, err
 	}
@@ -277,7 +267,7 @@ func (s *Store) SetRegister(
 		"IF ($version ?? 0) != $expect { THROW '" + otherwise + "' }",
 		write,
 	}, surreal.Vars{
-		"id": registerID(key), "now": s.now(), "expect": expect, "next": expect + 1, "body": body, "expires": expires,
+		"id": registerID(key), "now": s.Now(), "expect": expect, "next": expect + 1, "body": body, "expires": expires,
 	})
 	return err
 }
@@ -289,7 +279,7 @@ const purgeAtOnce = 500
 // returns them, and the next call deletes them. This is the one query that uses an
 // index; nothing depends on the index being complete.
 func (s *Store) clear(ctx context.Context) error {
-	vars := surreal.Vars{"now": s.now(), "most": purgeAtOnce}
+	vars := surreal.Vars{"now": s.Now(), "most": purgeAtOnce}
 	for {
 		var gone []surreal.RecordID
 		err := s.db.Select(ctx, "SELECT VALUE id FROM register WHERE expires > 0 AND expires <= $now LIMIT $most", vars, &gone)

@@ -102,23 +102,15 @@ func tablesOf(ctx context.Context, db *surreal.Client) (map[string]string, error
 	return info.Tables, err
 }
 
-var collectionName = regexp.MustCompile(`^[a-z0-9_]{1,48}$`)
-
 // makeCollections creates the tables that are missing.
-func (s *Store) makeCollections(ctx context.Context, names []string) error {
-	for _, name := range names {
-		if !collectionName.MatchString(name) {
-			return fmt.Errorf("collection %q: a name has 1 to 48 characters of a-z0-9_", name)
-		}
-		s.docs[name] = true
-	}
+func (s *Store) makeCollections(ctx context.Context) error {
 	return s.again(ctx, func() error {
 		tables, err := tablesOf(ctx, s.db)
 		if err != nil {
 			return err
 		}
 		var missing []string
-		for _, name := range names {
+		for name := range s.Collections {
 			if tables["doc_"+name] == "" {
 				missing = append(missing, "DEFINE TABLE IF NOT EXISTS doc_"+name+" SCHEMALESS PERMISSIONS NONE")
 				if store.OfTexts(name) {
@@ -156,7 +148,7 @@ func (s *Store) readEras(ctx context.Context) error {
 	if len(kept) != 1 || json.Unmarshal([]byte(kept[0]), &eras) != nil || len(eras) == 0 {
 		return fmt.Errorf("%w: the list of epochs cannot be read", store.ErrFailed)
 	}
-	s.eras.Store(&eras)
+	s.SetEras(eras)
 	return nil
 }
 

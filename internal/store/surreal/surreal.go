@@ -26,8 +26,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"gotong.dev/gotong"
@@ -58,21 +56,12 @@ type Options struct {
 // Store implements [store.Whole] on one database. It is safe for concurrent
 // use, and other processes may use the same database.
 type Store struct {
+	*store.Node
+
 	db    *surreal.Client
-	now   func() gotong.Instant
-	eras  atomic.Pointer[store.Eras]
-	docs  map[string]bool
 	gates chan surreal.RecordID
-	queue *store.Writer[store.Batch]
 	known positions
 	crowd crowd
-	clock store.Skew
-
-	ctx     context.Context //nolint:containedctx // ends with Close, for what outlives the call of Open
-	cancel  context.CancelFunc
-	closing sync.Once
-	running store.Calls
-	ended   sync.WaitGroup
 }
 
 var _ store.Whole = (*Store)(nil)
@@ -92,24 +81,21 @@ func Open(ctx context.Context, cfg surreal.Config, o Options) (*Store, error) {
 	if o.Client.MaxMessage == 0 {
 		o.Client.MaxMessage = maxMessage
 	}
-	db, err := connect(ctx, cfg, o.Client)
+	node, err := store.NewNode(ctx, o.Collections, o.Now, o.Clock)
 	if err != nil {
+		return nil, err
+	}
+	s := &Store{Node: node, gates: make(chan surreal.RecordID, maxGates)}
+	if s.db, err = connect(ctx, cfg, o.Client); err == nil {
+		if err = s.prepare(ctx, o); err != nil {
+			s.db.Close()
+		}
+	}
+	if err != nil {
+		s.Stop(func() {})
 		return nil, fmt.Errorf("surreal: open %s: %w", cfg, err)
 	}
-	s := &Store{db: db, now: o.Now, docs: map[string]bool{}, gates: make(chan surreal.RecordID, maxGates)}
-	if s.now == nil {
-		s.now = func() gotong.Instant { return 0 }
-	}
-	s.clock.Now = o.Clock
-	if err := s.prepare(ctx, o); err != nil {
-		db.Close()
-		return nil, fmt.Errorf("surreal: open %s: %w", cfg, err)
-	}
-	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	s.ended.Go(func() { store.Keep(s.ctx, s.checkClock, s.clear) })
-	s.queue = store.NewWriter(store.WriterOptions[store.Batch]{
-		Write: s.writeAll, Observe: o.Observe, MaxBatch: store.MaxTogether, MaxBatchBytes: store.MaxBytesTogether,
-	})
+	s.Start(s.settle, o.Observe, s.checkClock, s.clear)
 	return s, nil
 }
 
@@ -137,7 +123,7 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 	if err := migrate(ctx, s.db, list); err != nil {
 		return err
 	}
-	if err := s.makeCollections(ctx, o.Collections); err != nil {
+	if err := s.makeCollections(ctx); err != nil {
 		return err
 	}
 	if err := s.openEras(ctx); err != nil {
@@ -174,7 +160,7 @@ func (s *Store) openGates(ctx context.Context) error {
 // closeGates deletes this node's gates. Those of a node that was killed remain;
 // each costs a seal one row.
 func (s *Store) closeGates() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.Context), time.Second)
 	defer cancel()
 	var gates []surreal.RecordID
 	for range cap(s.gates) {
@@ -183,25 +169,14 @@ func (s *Store) closeGates() {
 	_ = s.db.Exec(ctx, "DELETE $gates RETURN NONE", surreal.Vars{"gates": gates}) // gates that remain do no harm
 }
 
-// Epoch implements [store.Log].
-func (s *Store) Epoch() gotong.Epoch { return s.eras.Load().Epoch() }
-
 // Connections returns how many connections to the database have been opened. After a
 // new one, the database may be another one.
 func (s *Store) Connections() uint64 { return s.db.Opened() }
 
-// Failed implements [store.Health]. No state of this node outlives a failed call,
-// so later writes can always succeed.
-func (s *Store) Failed() error { return nil }
-
 // Close writes what is queued, waits for the calls that run and closes the
 // sockets. Every later call fails with [store.ErrClosed].
 func (s *Store) Close() error {
-	s.closing.Do(func() {
-		s.queue.Close()
-		s.running.End()
-		s.cancel()
-		s.ended.Wait()
+	s.Stop(func() {
 		s.closeGates()
 		s.db.Close()
 	})

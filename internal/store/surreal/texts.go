@@ -57,14 +57,9 @@ func (s *Store) FindTexts(ctx context.Context, f store.Finding) ([]store.Documen
 	if err := f.Check(); err != nil {
 		return nil, err
 	}
-	if !s.docs[f.Collection] {
+	if !s.Collections[f.Collection] {
 		return nil, fmt.Errorf("surreal: no collection %q", f.Collection)
 	}
-	end, err := s.running.Begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer end()
 	return store.FindPages(&f, func(before gotong.EventID) (docs []store.Document, err error) {
 		var r reading
 		where := []string{"owner IN " + r.param(f.Owners)}
