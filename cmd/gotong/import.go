@@ -198,6 +198,9 @@ func (in importing) find(ctx context.Context) (string, error) {
 			break
 		}
 	}
+	if len(holders) == 0 { // without another reading of the file
+		return "", nil
+	}
 	var found []string
 	for s, err := range in.steps("") {
 		if err != nil {
