@@ -199,7 +199,7 @@ bench: install $(BENCHSTAT) ## run the benchmarks COUNT (6) times and summarise 
 	$(BENCHSTAT) $(BIN)/bench.txt
 
 .PHONY: gates-reports
-gates-reports: install ## write docs/gates anew: gotong gates on both engines of dev/surreal
+gates-reports: install ## write docs/gates anew: gotong gates on both engines of dev/surreal and on PostgreSQL
 	$(GO) test -count 1 -run '^TestGatesReports$$' -v ./cmd/gotong -gates-reports $(CURDIR)/docs/gates
 
 # How long gates-memory tries at most, on each engine.

@@ -2,12 +2,15 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/gates"
@@ -16,7 +19,7 @@ import (
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
-var gatesReports = flag.String("gates-reports", "", "write the reports of both engines to this folder (make gates-reports)")
+var gatesReports = flag.String("gates-reports", "", "write the reports of all engines to this folder (make gates-reports)")
 
 func TestGatesWrongUse(t *testing.T) {
 	const nobody = "surreal://root:hidden@127.0.0.1:1/a/b"
@@ -129,30 +132,56 @@ func TestGatesReports(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		line := map[surrealtest.Engine]string{surrealtest.V3: "3.0.x", surrealtest.V2: "2.6.x"}[e]
-		server := surrealtest.Launch(t, e, "")
-		r := command(t, map[string]string{"GOTONG_STORE": server.URL("gotong", "main")}, "gates", "--json")
-		var report gates.Report
-		if err := json.Unmarshal([]byte(r.out), &report); err != nil || r.code != 0 {
-			t.Fatalf("%v, %+v", err, r)
-		}
-		t.Log(r.err)
-		report.Target = "surreal://127.0.0.1/gotong/main" // its port is a new one each time
-		text, err := json.MarshalIndent(report, "", "  ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		page := report.Markdown("Gates of SurrealDB " + line + ": a report")
-		for name, body := range map[string]string{line + ".json": string(text) + "\n", line + ".md": page} {
-			if err := os.WriteFile(filepath.Join(*gatesReports, name), []byte(body), 0o600); err != nil {
-				t.Fatal(err)
+		writeReport(t, line, surrealtest.Launch(t, e, "").URL("gotong", "main"), "surreal://127.0.0.1/gotong/main")
+	})
+	t.Run("postgresql-15", func(t *testing.T) {
+		server := postgrestest.Start(t)
+		c, err := pgx.Connect(t.Context(), server.URL("postgres"))
+		for _, statement := range []string{"CREATE ROLE main LOGIN", "CREATE DATABASE gotong OWNER main"} {
+			if err == nil {
+				_, err = c.Exec(t.Context(), statement)
 			}
 		}
+		if err = errors.Join(err, c.Close(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		address := strings.Replace(server.URL("gotong"), postgrestest.User+"@", "main@", 1)
+		writeReport(t, "postgresql-15", address, "postgres://127.0.0.1/gotong")
 	})
+}
+
+// writeReport writes the report about a database; shown is its address, with no port,
+// which is a new one each time.
+func writeReport(t *testing.T, line, address, shown string) {
+	t.Helper()
+	r := command(t, map[string]string{"GOTONG_STORE": address}, "gates", "--json")
+	var report gates.Report
+	if err := json.Unmarshal([]byte(r.out), &report); err != nil || r.code != 0 {
+		t.Fatalf("%v, %+v", err, r)
+	}
+	t.Log(r.err)
+	report.Target = shown
+	text, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, body := range map[string]string{line + ".json": string(text) + "\n", line + ".md": report.Markdown(reportTitle(line))} {
+		if err := os.WriteFile(filepath.Join(*gatesReports, name), []byte(body), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func reportTitle(line string) string {
+	if version, ok := strings.CutPrefix(line, "postgresql-"); ok {
+		return "Gates of PostgreSQL " + version + ": a report"
+	}
+	return "Gates of SurrealDB " + line + ": a report"
 }
 
 // The committed reports are of every gate that there is, and good.
 func TestGatesReportsAreWhole(t *testing.T) {
-	for _, line := range []string{"3.0.x", "2.6.x"} {
+	for _, line := range []string{"3.0.x", "2.6.x", "postgresql-15"} {
 		body, err := os.ReadFile(filepath.Join("..", "..", "docs", "gates", line+".json"))
 		if err != nil {
 			t.Fatal(err)
@@ -165,11 +194,11 @@ func TestGatesReportsAreWhole(t *testing.T) {
 		for _, g := range report.Gates {
 			names = append(names, g.Gate)
 		}
-		if report.Verdict != gates.Go || !slices.Equal(names, gates.Names(false)) {
+		if report.Verdict != gates.Go || !slices.Equal(names, gates.Names(strings.HasPrefix(line, "postgres"))) {
 			t.Errorf("%s: %s, %q; run make gates-reports", line, report.Verdict, names)
 		}
 		page, err := os.ReadFile(filepath.Join("..", "..", "docs", "gates", line+".md"))
-		if want := report.Markdown("Gates of SurrealDB " + line + ": a report"); err != nil || string(page) != want {
+		if want := report.Markdown(reportTitle(line)); err != nil || string(page) != want {
 			t.Errorf("%s.md is not the page of its JSON, %v; run make gates-reports", line, err)
 		}
 	}

@@ -46,6 +46,31 @@ func gates(ctx context.Context, binary, scratch, line string) result {
 		r.why = fmt.Sprintf("%v, %v\n%s", ended, err, errs.String())
 		return r
 	}
+	r.judge(&report, ended == nil)
+	return r
+}
+
+// postgresGates has a test run `gotong gates` against a fresh server, whose report it
+// reads.
+func postgresGates(ctx context.Context, scratch string) result {
+	r := goTest{
+		pkg: "./cmd/gotong", run: "^TestGatesReports$/^postgresql-15$", flags: []string{"-gates-reports", scratch},
+	}.do(ctx)
+	if !r.ok {
+		return r
+	}
+	var report gatesReport
+	out, err := os.ReadFile(filepath.Join(scratch, "postgresql-15.json")) //nolint:gosec // a file of ours
+	if err = errors.Join(err, json.Unmarshal(out, &report)); err != nil {
+		return result{command: r.command, why: err.Error()}
+	}
+	r.notes = nil
+	r.judge(&report, true)
+	return r
+}
+
+// judge takes the figures and faults of a report.
+func (r *result) judge(report *gatesReport, ended bool) {
 	counts := map[string]int{}
 	for _, g := range report.Gates {
 		counts[g.Verdict]++
@@ -58,10 +83,9 @@ func gates(ctx context.Context, binary, scratch, line string) result {
 			}
 		}
 	}
-	r.ok = ended == nil && report.Verdict == "go"
+	r.ok = ended && report.Verdict == "go"
 	r.figures = fmt.Sprintf("%s: %d go, %d warnings, %d not checked, %d no-go", report.Server,
 		counts["go"], counts["warning"], counts["not checked"], counts["no-go"])
-	return r
 }
 
 // engine starts the bridge on a fresh folder; stop ends it.

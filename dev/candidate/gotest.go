@@ -20,6 +20,7 @@ type goTest struct {
 	run   string
 	short bool
 	env   []string
+	flags []string // of the test itself
 }
 
 func (g goTest) args() []string {
@@ -27,7 +28,7 @@ func (g goTest) args() []string {
 	if g.short {
 		args = append(args, "-short")
 	}
-	return append(args, g.pkg)
+	return append(append(args, g.pkg), g.flags...)
 }
 
 // line returns the command as a user would type it.

@@ -1,5 +1,5 @@
 // Command candidate is `make candidate`: what every release candidate must
-// pass on each supported engine of SurrealDB, with a report. It runs in the
+// pass on each supported engine of SurrealDB and on PostgreSQL, with a report. It runs in the
 // root of the repository, needs what `make install` fetches, and exits with 1
 // if anything failed.
 package main

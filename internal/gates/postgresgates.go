@@ -124,7 +124,7 @@ func checkSettings(ctx context.Context, r *run, f *findings) error {
 		(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')
 		FROM pg_database, pg_roles WHERE datname = current_database() AND rolname = current_user`).Scan(&most, &used)
 	need := int(r.o.Postgres.Config.MaxConns) + connectionsOfBus
-	seen := fmt.Sprintf("%d connections for this role, %d clients now; a node opens up to %d", most, used, need)
+	seen := fmt.Sprintf("%d connections for this role, %s now; a node opens up to %d", most, count(used, "client"), need)
 	const way = "raise max_connections or the limit of the role, or lower pool_max_conns in the address"
 	switch {
 	case err != nil:
