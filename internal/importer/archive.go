@@ -112,7 +112,7 @@ func (f *File) list() error {
 // choose finds the text of the chat; none of Slack, whose text is many files. All other
 // files are media.
 func (f *File) choose() error {
-	slack, base := 0, "."
+	slack, sure, base := 0, false, "."
 	var texts []*held
 	for _, h := range f.held {
 		name := path.Base(h.name)
@@ -124,7 +124,7 @@ func (f *File) choose() error {
 			base = path.Dir(h.name)
 		case slices.Contains([]string{"_chat.txt", "result.json", "export.json"}, name), strings.HasSuffix(name, ".jsonl"),
 			fileNames.MatchString(name):
-			texts = slices.Insert(texts, 0, h)
+			texts, sure = slices.Insert(texts, 0, h), true
 		case path.Dir(h.name) == "." && (strings.HasSuffix(name, ".txt") || strings.HasSuffix(name, ".json")):
 			texts = append(texts, h)
 		}
@@ -134,6 +134,8 @@ func (f *File) choose() error {
 		f.Format = Slack
 	case len(texts) == 0:
 		return reject("", "this holds no chat: no _chat.txt, result.json, export.json or channels.json")
+	case !sure && len(texts) > 1 && strings.HasSuffix(texts[0].name, ".json"):
+		return reject("one with its files in a directory of its own", "this holds several exports: %s, %s", texts[0].name, texts[1].name)
 	default:
 		f.text, base = texts[0], path.Dir(texts[0].name)
 		f.text.used = true
