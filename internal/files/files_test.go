@@ -27,6 +27,8 @@ import (
 	"gotong.dev/gotong/internal/files"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
+	"gotong.dev/gotong/internal/store/postgres"
+	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 )
 
 const id = "01a2c3f0-6c1e-8000-8000-000000000001"
@@ -237,17 +239,38 @@ func TestPicturesFitIntoMemory(t *testing.T) {
 // A post and a collection of its upload are decided at the same time, through two
 // engines on one store, as on two nodes: one of them wins.
 func TestAMessageNeverLacksItsBytes(t *testing.T) {
-	rounds := 1000
-	if testing.Short() {
-		rounds = 100
-	}
 	threads := thread.Rules{}
 	kinds := []gotong.Kind{threads.Kind(), upload.Rules{Threads: threads}.Kind()}
-	db := memory.New("", memory.Options{})
+	t.Run("memory", func(t *testing.T) {
+		rounds := 1000
+		if testing.Short() {
+			rounds = 100
+		}
+		db := memory.New("", memory.Options{})
+		neverLacksItsBytes(t, kinds, rounds, [2]engine.Store{db, db})
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Cleanup(postgrestest.Stop)
+		address := postgrestest.Start(t).Schema()
+		var nodes [2]engine.Store
+		for i := range nodes {
+			s, err := postgres.Open(t.Context(), address, postgres.Options{Collections: store.Collections(kinds)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = s.Close() })
+			nodes[i] = s
+		}
+		neverLacksItsBytes(t, kinds, 30, nodes)
+	})
+}
+
+func neverLacksItsBytes(t *testing.T, kinds []gotong.Kind, rounds int, of [2]engine.Store) {
+	t.Helper()
 	codec, clock := store.NewCodec(kinds), clocktest.Running()
 	nodes := [2]*engine.Engine{}
 	for i := range nodes {
-		nodes[i] = engine.New(engine.Options{Store: db, Codec: codec, Clock: clock})
+		nodes[i] = engine.New(engine.Options{Store: of[i], Codec: codec, Clock: clock})
 		t.Cleanup(func() { _ = nodes[i].Close(context.Background()) })
 	}
 	run := func(node int, s gotong.Stream, name, request string, data any, as gotong.Actor) error {

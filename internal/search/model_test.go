@@ -19,6 +19,8 @@ import (
 	"gotong.dev/gotong/internal/search"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
+	"gotong.dev/gotong/internal/store/postgres"
+	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 	"gotong.dev/gotong/internal/store/sqlite"
 	"gotong.dev/gotong/internal/store/surreal"
 	"gotong.dev/gotong/internal/surreal/surrealtest"
@@ -263,8 +265,16 @@ func TestFindsWhatAPlainScanFinds(t *testing.T) {
 		walk(t, s, clock, 4, steps)
 	})
 	if testing.Short() {
-		return // the store's own suite compares SurrealDB with a plain scan
+		return // the stores' own suite compares them with a plain scan
 	}
+	t.Run("postgres", func(t *testing.T) {
+		clock := clocktest.Stopped(begin)
+		s, err := postgres.Open(t.Context(), postgrestest.Start(t).Schema(), postgres.Options{Collections: collections(), Now: clock.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		walk(t, s, clock, 6, 25)
+	})
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		clock := clocktest.Stopped(gotong.InstantOf(time.Now()))

@@ -21,6 +21,7 @@ import (
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/search"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 	"gotong.dev/gotong/internal/view"
 )
@@ -214,5 +215,6 @@ func members(s gotong.Stream) gotong.Stream {
 
 func TestMain(m *testing.M) {
 	defer surrealtest.Stop()
+	defer postgrestest.Stop()
 	m.Run()
 }

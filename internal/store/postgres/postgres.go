@@ -13,8 +13,9 @@
 // # Caveats
 //
 // A superuser can disable the triggers that keep the log append-only; the chain
-// shows what was changed. An erased text stays in the files until they are vacuumed,
-// and in the WAL and backups. [Properties] lists what this store does not promise.
+// shows what was changed. An erased text stays in the files until VACUUM FULL
+// writes the table anew, and in the WAL and backups. [Properties] lists what this
+// store does not promise.
 package postgres
 
 import (
@@ -76,7 +77,7 @@ var Properties = store.Properties{
 	Definite: store.Property{Holds: false, Why: "a connection can be lost after the server received a COMMIT"},
 	Undoes:   store.Property{Holds: true, Why: "a batch is one transaction, which the server rolls back"},
 	Resumes:  store.Property{Holds: true, Why: "a node keeps no state that a failed write can spoil"},
-	Forgets:  store.Property{Holds: false, Why: "old rows stay in the files until they are vacuumed, and in the WAL"},
+	Forgets:  store.Property{Holds: false, Why: "old rows stay in the files until VACUUM FULL, and in the WAL"},
 }
 
 // MaxConns is how many connections a node opens at most, unless the address has
