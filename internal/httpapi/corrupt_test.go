@@ -48,6 +48,36 @@ func TestCorruptEventHidesNothingElse(t *testing.T) {
 	}
 }
 
+// A damaged event costs the name of the guest who came with it, and no other.
+func TestADamagedEventCostsOneName(t *testing.T) {
+	w := newWorld(t)
+	ani := w.signUp("ani")
+	th := ani.thread("private")
+	for i := range 7 { // seq 2 to 8
+		ani.post(th+"/members", map[string]any{"user_id": fmt.Sprint("import:", i), "sent_at_ms": 1000, "sent_by": fmt.Sprint("Pak ", i)}).want(201)
+	}
+	named := func(want string) {
+		t.Helper()
+		got := ""
+		for _, m := range ani.get(th + "/members").want(200).list() {
+			if name, ok := strings.CutPrefix(fmt.Sprint(m["name"]), "Pak "); ok {
+				got += name
+			}
+		}
+		if got != want {
+			t.Errorf("the guests with a name are %q, want %q", got, want)
+		}
+	}
+	named("0123456")
+	for _, lost := range []struct {
+		seq  uint64
+		left string
+	}{{4, "013456"}, {2, "13456"}, {8, "1345"}} {
+		w.store.Lose(gotong.Stream("thread/"+strings.TrimPrefix(th, "/v1/chat/threads/")), lost.seq)
+		named(lost.left)
+	}
+}
+
 // Each message but the damaged one is found by its id, and a request whose
 // event is damaged says so when it is repeated.
 func TestDamagedMessage(t *testing.T) {

@@ -1,11 +1,15 @@
 package httpapi_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/httpapi"
 )
 
 // next is the target of the link to the next page; empty if there is none.
@@ -93,4 +97,33 @@ func TestAnyRevisionMatchesTheStar(t *testing.T) {
 	}
 	ani.do(http.MethodPatch, none, map[string]any{"body": "x"}, ifMatch("*")).want(404)
 	ani.do(http.MethodPatch, m, map[string]any{"body": "x"}, ifMatch(`"1", *`)).want(422)
+}
+
+// overtaken calls first before it executes the next command.
+type overtaken struct {
+	httpapi.Executor
+	first func()
+}
+
+func (o *overtaken) Execute(ctx context.Context, cmd gotong.Command) (gotong.Receipt, error) {
+	if first := o.first; first != nil {
+		o.first = nil
+		first()
+	}
+	return o.Executor.Execute(ctx, cmd)
+}
+
+// TestTheStarMatchesWhatIsThereThen: also an edit that came after the request.
+func TestTheStarMatchesWhatIsThereThen(t *testing.T) {
+	w := newWorld(t)
+	ani := w.signUp("ani")
+	th := ani.thread("public")
+	m := th + "/messages/" + ani.say(th, "Halo").str("message_id")
+	engine := &overtaken{Executor: w.engine, first: func() {
+		ani.do(http.MethodPatch, m, map[string]any{"body": "satu"}, ifMatch(`"0"`)).want(200)
+	}}
+	late := &person{w: newWorldOver(t, w, engine), token: ani.token}
+	if a := late.do(http.MethodPatch, m, map[string]any{"body": "dua"}, ifMatch("*")).want(200); a.num("revision") != 2 || a.str("body") != "dua" {
+		t.Errorf("%s", a.body)
+	}
 }

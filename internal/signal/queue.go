@@ -25,8 +25,9 @@ type waiting[F any] struct {
 	form   F
 }
 
-// Add queues a signal. Where more than most would wait, the oldest is dropped,
-// and Add returns true.
+// Add queues a signal. Where more than most would wait, one is dropped, and Add returns
+// true: the oldest of those that other users send, because the next replaces it, and
+// otherwise the oldest.
 func (q *Queue[F]) Add(m *bus.Signal, form F, most int) (dropped bool) {
 	w := waiting[F]{m.Stream, m.Type, m.Actor.UserID, form}
 	q.mu.Lock()
@@ -38,8 +39,9 @@ func (q *Queue[F]) Add(m *bus.Signal, form F, most int) (dropped bool) {
 	case same >= 0:
 		q.waiting[same] = w
 	case len(q.waiting) >= most:
-		copy(q.waiting, q.waiting[1:])
-		q.waiting[len(q.waiting)-1] = w
+		q.waiting = append(q.waiting, w)
+		least := slices.IndexFunc(q.waiting, func(o waiting[F]) bool { return !whispered(o.typ) })
+		q.waiting = slices.Delete(q.waiting, max(least, 0), max(least, 0)+1)
 		dropped = true
 	default:
 		q.waiting = append(q.waiting, w)

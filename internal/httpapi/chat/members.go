@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -104,7 +105,8 @@ func (c *chat) see(l view.Look, as members.Sight) error {
 func chain(s gotong.State) []gotong.Stream { return thread.Chain(docOf(s), s.Stream) }
 
 // guests returns the names of imported members, which are the content of the events with
-// which they came, as long as that is there. A damaged log costs names, not the list.
+// which they came, as long as that is there. An event that is damaged or unreadable costs
+// its own name, not the others and not the list.
 func (c *chat) guests(ctx context.Context, s gotong.Stream, seats []members.Seat) (map[string]string, error) {
 	var need store.Need
 	for _, seat := range seats {
@@ -113,22 +115,32 @@ func (c *chat) guests(ctx context.Context, s gotong.Stream, seats []members.Seat
 			need.Events = append(need.Events, store.EventRange{Stream: s, From: came - 1, To: came, Limit: 1})
 		}
 	}
+	names := map[string]string{}
 	if need.Events == nil {
-		return nil, nil
+		return names, nil
 	}
 	snap, err := c.Store.Load(ctx, need)
-	if errors.Is(err, store.ErrCorrupt) {
-		return nil, nil
+	if half := len(seats) / 2; errors.Is(err, store.ErrCorrupt) {
+		for _, some := range [][]members.Seat{seats[:half], seats[half:]} {
+			if len(some) == len(seats) { // it is the one
+				return names, nil
+			}
+			found, err := c.guests(ctx, s, some)
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(names, found)
+		}
+		return names, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	names := map[string]string{}
 	for _, rows := range snap.Events {
 		for i := range rows {
 			e, err := c.Codec.Event(&rows[i])
 			if err != nil {
-				return nil, err
+				continue
 			}
 			added, _ := e.Data.(thread.Added)
 			by, _ := e.Content.(thread.SentBy)

@@ -88,11 +88,7 @@ func (c *chat) edit(ctx context.Context, in *editIn) (*httpapi.Answered[MessageV
 	case in.IfMatch != "" && revision != nil:
 		return nil, gotong.Invalid("revision", "must be given once, in the body or as If-Match")
 	case in.IfMatch == httpapi.AnyRevision:
-		var now MessageView
-		now, _, err = c.find(ctx, in.stream, in.message)
-		if data.Revision = now.Revision; gotong.CodeOf(err) == gotong.CodeNotFound {
-			err = nil // the command answers, and knows whether it is a repetition
-		}
+		return c.editAny(ctx, in, data)
 	case in.IfMatch != "":
 		data.Revision, err = httpapi.Revision(in.IfMatch)
 	case revision != nil:
@@ -108,6 +104,22 @@ func (c *chat) edit(ctx context.Context, in *editIn) (*httpapi.Answered[MessageV
 		err = httpapi.Stale(err)
 	}
 	return out, err
+}
+
+// editAny replaces whatever revision there is, also one that came after the request.
+func (c *chat) editAny(ctx context.Context, in *editIn, data thread.Edit) (*httpapi.Answered[MessageView], error) {
+	for range markTries {
+		now, _, err := c.find(ctx, in.stream, in.message)
+		if err != nil && gotong.CodeOf(err) != gotong.CodeNotFound { // the command answers, and knows whether it is a repetition
+			return nil, err
+		}
+		data.Revision = now.Revision
+		out, err := c.change(ctx, in.InMessage, thread.CmdEdit, data, in.JSON.Raw, in.IfMatch)
+		if gotong.CodeOf(err) != gotong.CodeVersion {
+			return out, err
+		}
+	}
+	return nil, gotong.NewError(gotong.CodeBusy, "The same message is being edited elsewhere; try again.")
 }
 
 // change executes a command about a message and returns the message, read again.
