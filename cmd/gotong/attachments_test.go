@@ -14,6 +14,7 @@ import (
 
 	"gotong.dev/gotong/internal/files"
 	"gotong.dev/gotong/internal/files/filestest"
+	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 )
 
 // attach uploads a file for a thread and returns its id.
@@ -48,11 +49,11 @@ func attach(t *testing.T, url, token, thread, body string) string {
 }
 
 // TestAttachmentsMoveWithTheLog: a server keeps attachments in a directory; the log and
-// the bytes are copied, into a bucket and back, and audit verify finds what is lost.
+// the bytes are copied, into a PostgreSQL and a bucket and back, and audit verify finds what is lost.
 func TestAttachmentsMoveWithTheLog(t *testing.T) {
 	s := filestest.Start(t)
 	data, dir := t.TempDir(), t.TempDir()
-	dbs := []string{"sqlite:" + filepath.Join(data, "gotong.db"), "sqlite:" + filepath.Join(dir, "b.db"), "sqlite:" + filepath.Join(dir, "c.db")}
+	dbs := []string{"sqlite:" + filepath.Join(data, "gotong.db"), postgrestest.Start(t).Fresh(), "sqlite:" + filepath.Join(dir, "c.db")}
 	places := []string{filepath.Join(data, "files"), s.Bucket(t), filepath.Join(dir, "files")}
 	b := interruptible(t, serveArgs(data)...)
 	url := field(t, b.out.await(t, "address", func(s string) bool { return strings.Contains(s, "Ctrl-C") }), "API")

@@ -59,7 +59,7 @@ func steps(binary, scratch string) []step {
 	add("several nodes while everything breaks", "SurrealDB 3.0.x, Redis", goTest{pkg: "./internal/e2e", run: "^TestSeveralNodes$"}.do)
 	add("several nodes while everything breaks", postgres, goTest{pkg: "./internal/e2e", run: "^TestSeveralNodesOnPostgres$"}.do)
 	add("failover to a synchronous standby", postgres, goTest{pkg: "./internal/e2e", run: "^TestFailover$"}.do)
-	add("copy, with cuts", "all", goTest{pkg: "./internal/copy", run: "^(TestRehearsal|TestKilledOnSurreal|TestToPostgreSQLAndBack)$"}.do)
+	add("copy, with cuts", "all", goTest{pkg: "./internal/copy", run: "^(TestRehearsal|TestKilledOnSurreal)$"}.do)
 	add("rehearsal of the way up, over and back", "SQLite, 3.0.x, 2.6.x, SQLite", goTest{pkg: "./internal/e2e", run: "^TestRehearsal$"}.do)
 	return list
 }

@@ -30,9 +30,9 @@ func onSurreal(t *testing.T, e surrealtest.Engine) *noted {
 }
 
 // onPostgres is an empty store on a real server.
-func onPostgres(t *testing.T) *noted {
+func onPostgres(t *testing.T, server *postgrestest.Server) *noted {
 	t.Helper()
-	s, err := postgres.Open(t.Context(), postgrestest.Start(t).Schema(), postgres.Options{
+	s, err := postgres.Open(t.Context(), server.Schema(), postgres.Options{
 		Collections: store.Collections(app.Kinds()), Now: func() gotong.Instant { return begin },
 	})
 	check(t, err)
@@ -40,21 +40,11 @@ func onPostgres(t *testing.T) *noted {
 	return note(s)
 }
 
-// TestToPostgreSQLAndBack: the log and its documents are the same on PostgreSQL and,
-// after that, on SQLite.
-func TestToPostgreSQLAndBack(t *testing.T) {
-	want := small(t)
-	on, back := onPostgres(t), note(newSQLite(t))
-	copied(t, want, on)
-	same(t, want, on)
-	copied(t, on, back)
-	same(t, want, back)
-}
-
-// TestRehearsal: from one machine up to the database, over to its other line,
-// and back: SQLite, 3.x, 2.6.x, SQLite. The log and its documents are the same
-// on each, and at the end the log accepts writes.
+// TestRehearsal: from one machine up to a database, over to the others, and back:
+// SQLite, PostgreSQL, SurrealDB 3.x, 2.6.x, PostgreSQL, SQLite. The log and its
+// documents are the same on each, and at the end the log accepts writes.
 func TestRehearsal(t *testing.T) {
+	server := postgrestest.Start(t)
 	for name, fill := range map[string]func(*testing.T) *noted{
 		"village": small,
 		"raw": func(t *testing.T) *noted {
@@ -69,8 +59,10 @@ func TestRehearsal(t *testing.T) {
 			from := want
 			for _, next := range []func() *noted{
 				func() *noted { return note(newSQLite(t)) },
+				func() *noted { return onPostgres(t, server) },
 				func() *noted { return onSurreal(t, surrealtest.V3) },
 				func() *noted { return onSurreal(t, surrealtest.V2) },
+				func() *noted { return onPostgres(t, server) },
 				func() *noted { return note(newSQLite(t)) },
 			} {
 				to := next()
