@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -222,6 +223,14 @@ func (e Eras) Check() error {
 		return fmt.Errorf("%w: no epoch", ErrMalformed)
 	}
 	return nil
+}
+
+// ParseEras returns eras from their JSON, which no store lacks.
+func ParseEras(text string) (eras Eras, err error) {
+	if json.Unmarshal([]byte(text), &eras) != nil || len(eras) == 0 {
+		return nil, fmt.Errorf("%w: the list of epochs cannot be read", ErrFailed)
+	}
+	return eras, nil
 }
 
 // FirstEra returns the eras of a new log.

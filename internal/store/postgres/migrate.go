@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
 //go:embed migrations/*.sql
@@ -44,8 +45,9 @@ func Migrate(ctx context.Context, c *pgx.Conn) error {
 		if _, err := tx.Exec(ctx, ledger); err != nil {
 			return err
 		}
-		applied, err := applied(ctx, tx, list)
-		if err != nil {
+		applied, b := 0, &batch{}
+		sqlstore.ReadApplied(b, list, &applied)
+		if err := tx.SendBatch(ctx, &b.Batch).Close(); err != nil {
 			return err
 		}
 		for _, m := range list[applied:] {
@@ -84,21 +86,4 @@ func checkOwner(ctx context.Context, tx pgx.Tx) error {
 		return fmt.Errorf("%w: %w", store.ErrForeign, err)
 	}
 	return store.CheckHeader(version)
-}
-
-// applied returns how many of the migrations the database has. It fails if it has
-// others.
-func applied(ctx context.Context, tx pgx.Tx, list []store.Migration) (n int, err error) {
-	rows, err := tx.Query(ctx, "SELECT number, name, checksum FROM migrations ORDER BY number")
-	if err != nil {
-		return 0, err
-	}
-	var number int
-	var name, checksum string
-	_, err = pgx.ForEachRow(rows, []any{&number, &name, &checksum}, func() error {
-		err := store.CheckApplied(list, n, number, name, checksum)
-		n++
-		return err
-	})
-	return n, err
 }

@@ -30,7 +30,6 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
-	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
 // Options are the settings of a [Store].
@@ -184,7 +183,7 @@ func (s *Store) openEras(ctx context.Context, c *pgx.Conn) error {
 	if err := c.QueryRow(ctx, "SELECT value FROM meta WHERE name = 'eras'").Scan(&kept); err != nil {
 		return err
 	}
-	eras, err := sqlstore.ErasOf(map[string]string{"eras": kept})
+	eras, err := store.ParseEras(kept)
 	if err == nil {
 		s.SetEras(eras)
 	}

@@ -28,7 +28,7 @@ func writeEras(c *conn, eras store.Eras) error {
 func openEras(c *conn) (store.Eras, error) {
 	meta, err := readMeta(c)
 	if err != nil || meta["eras"] != "" {
-		eras, bad := sqlstore.ErasOf(meta)
+		eras, bad := store.ParseEras(meta["eras"])
 		return eras, cmp.Or(err, bad)
 	}
 	first := store.FirstEra(cmp.Or(gotong.Epoch(meta["epoch"]), store.NewEpoch()))

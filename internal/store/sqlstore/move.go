@@ -36,14 +36,6 @@ func WriteEras(b Batch, eras store.Eras) {
 	WriteMeta(b, "epoch", string(eras.Epoch()))
 }
 
-// ErasOf returns the epochs of the log as meta has them.
-func ErasOf(meta map[string]string) (eras store.Eras, err error) {
-	if json.Unmarshal([]byte(meta["eras"]), &eras) != nil || len(eras) == 0 {
-		return nil, fmt.Errorf("%w: the list of epochs cannot be read", store.ErrFailed)
-	}
-	return eras, nil
-}
-
 // ReadState reads the state of a store. empty is the condition that there are no rows
 // but those of meta.
 func ReadState(b Batch, empty string, into *store.State) {
@@ -52,7 +44,7 @@ func ReadState(b Batch, empty string, into *store.State) {
 	b.Ask(func(row Row) (err error) {
 		if err = row.Scan(&into.Empty); err == nil {
 			into.Sealed, into.Progress = meta["sealed"], meta["progress"]
-			into.Eras, err = ErasOf(meta)
+			into.Eras, err = store.ParseEras(meta["eras"])
 		}
 		return err
 	}, "SELECT "+empty)

@@ -144,12 +144,11 @@ func (s *Store) readEras(ctx context.Context) error {
 	if err := s.db.Select(ctx, "SELECT VALUE value FROM meta:eras", nil, &kept); err != nil {
 		return failure(err)
 	}
-	var eras store.Eras
-	if len(kept) != 1 || json.Unmarshal([]byte(kept[0]), &eras) != nil || len(eras) == 0 {
-		return fmt.Errorf("%w: the list of epochs cannot be read", store.ErrFailed)
+	eras, err := store.ParseEras(strings.Join(kept, " "))
+	if err == nil {
+		s.SetEras(eras)
 	}
-	s.SetEras(eras)
-	return nil
+	return err
 }
 
 func erasVars(eras store.Eras) surreal.Vars {
