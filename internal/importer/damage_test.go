@@ -42,7 +42,7 @@ func TestWhatIsCutOffIsAPrefix(t *testing.T) {
 				s = Source{Format: WhatsApp, Dates: map[bool]string{true: "mdy", false: "dmy"}[name == "wa-hour0.txt" || name == "wa-timefirst.txt"]}
 			}
 			whole := entriesAt(t, path, raw, s)
-			for cut := 1; cut < len(raw); cut += 1 + len(raw)/30 {
+			for cut := 1; cut < len(raw); cut += 1 + len(raw)/12 {
 				list := entriesAt(t, path, raw[:cut], s)
 				if n := len(list) - 1; n >= 0 && list[n].Kind == Unreadable {
 					list = list[:n] // where it was cut
