@@ -47,6 +47,7 @@ type Options struct {
 	Progress      func(Progress) // is called when a gate begins and when it ends; may be nil
 
 	limit   time.Duration // of a gate, 0 for the default; for tests
+	lag     time.Duration // of a standby until it is a warning, 0 for the default; for tests
 	version string        // replaces the server's; for tests
 }
 
@@ -147,6 +148,9 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	}
 	if o.limit <= 0 {
 		o.limit = 4*o.For + 40*time.Second
+	}
+	if o.lag <= 0 {
+		o.lag = time.Second
 	}
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}

@@ -1,6 +1,7 @@
 package gates
 
 import (
+	"context"
 	"encoding/binary"
 	"io"
 	"net"
@@ -116,7 +117,7 @@ func (p *pooler) serve(client net.Conn) {
 
 // backend begins a session; nil if the server does not allow it.
 func (p *pooler) backend(startup []byte, client io.Writer) net.Conn {
-	c, err := (&net.Dialer{}).DialContext(p.t.Context(), "tcp", p.server)
+	c, err := (&net.Dialer{}).DialContext(context.WithoutCancel(p.t.Context()), "tcp", p.server)
 	if err == nil {
 		if _, err = c.Write(startup); err == nil {
 			_, err = untilReady(c, client)

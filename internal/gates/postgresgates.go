@@ -170,7 +170,7 @@ func checkReplication(ctx context.Context, r *run, f *findings) error {
 	default:
 		f.goodf("%s, %d of them synchronous", count(all, "standby"), synced)
 	}
-	if slow := time.Duration(lag * float64(time.Second)); slow > time.Second {
+	if slow := time.Duration(lag * float64(time.Second)); slow > r.o.lag {
 		f.warnf("look at the load and the network of the standbys", "a standby is %s behind", short(slow))
 	}
 	if r.pg.why != "" {
