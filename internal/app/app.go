@@ -285,7 +285,13 @@ func (a *App) committed(ctx context.Context, rows []store.Event) {
 func (a *App) listen(ctx context.Context, s *httpapi.Server) error {
 	var lc net.ListenConfig
 	var err error
-	if a.mainPort, err = lc.Listen(ctx, "tcp", a.cfg.Addr); err != nil {
+	if a.mainPort, err = inherited(); err != nil {
+		return fmt.Errorf("the socket of systemd: %w", err)
+	}
+	if a.mainPort == nil {
+		a.mainPort, err = lc.Listen(ctx, "tcp", a.cfg.Addr)
+	}
+	if err != nil {
 		return fmt.Errorf("cannot listen on %s (choose another with --addr): %w", a.cfg.Addr, err)
 	}
 	if a.adminPort, err = lc.Listen(ctx, "tcp", a.cfg.AdminAddr); err != nil {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"strconv"
@@ -37,6 +38,24 @@ func (a *App) started(running *errgroup.Group) (tell func(state string)) {
 		running.Go(func() error { return a.watchdog(every, func() { tell("WATCHDOG=1") }) })
 	}
 	return tell
+}
+
+// inherited returns the socket of the API that systemd opened for this process
+// (sd_listen_fds(3)); nil if there is none. Children get neither it nor its variables.
+func inherited() (net.Listener, error) {
+	pid, count := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS")
+	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
+		_ = os.Unsetenv(name)
+	}
+	switch {
+	case pid != strconv.Itoa(os.Getpid()):
+		return nil, nil //nolint:nilnil // there is no socket
+	case count != "1":
+		return nil, fmt.Errorf("there are %q, and the server takes one, for addr", count)
+	}
+	file := os.NewFile(3, "systemd")
+	defer func() { _ = file.Close() }()
+	return net.FileListener(file)
 }
 
 func send(ctx context.Context, socket, datagram string) error {
