@@ -14,7 +14,7 @@ import (
 
 var (
 	exactPackage = regexp.MustCompile(`^(npm:(@[a-z0-9-]+/)?[a-z0-9.-]+@)?\d+\.\d+\.\d+(-[0-9A-Za-z.]+)?$`)
-	exactTag     = regexp.MustCompile(`^v?\d+\.\d+\.\d+`)
+	exactTag     = regexp.MustCompile(`^(?:v?\d+\.\d+\.\d+|1\d\.\d+$)`) // versions of PostgreSQL have two parts
 	imageLine    = regexp.MustCompile(`(?m)^\s*image:\s*["']?([^\s"'#]+)`)
 	fromLine     = regexp.MustCompile(`(?mi)^FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?`)
 	latest       = regexp.MustCompile(`[@:]latest\b`)
