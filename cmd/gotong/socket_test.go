@@ -50,6 +50,7 @@ func TestSocketOfSystemd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = res.Body.Close() }()
 	if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusUnauthorized {
 		t.Error(res.Status, err)
 	}
