@@ -102,6 +102,18 @@ func MembershipOf(s State, stream Stream, userID string) Membership {
 	return Membership{}
 }
 
+// RolesOf returns all roles that a user holds now in a stream; the state must hold its
+// document. The kind says so itself if a member can hold several.
+func RolesOf(s State, stream Stream, userID string) []string {
+	if m, ok := Doc[interface{ Roles() []string }](s, MemberKey(stream, userID)); ok {
+		return m.Roles()
+	}
+	if role := MembershipOf(s, stream, userID).Held(); role != "" {
+		return []string{role}
+	}
+	return nil
+}
+
 // Held returns the role that a user holds now in the first stream of a chain;
 // empty for a user who is not an active member of all its streams. The state must
 // hold [ChainRefs].

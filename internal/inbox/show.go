@@ -168,11 +168,12 @@ func (l *look) title(snap *view.Snapshot, of gotong.Key) (string, error) {
 	return g.Name, err
 }
 
-// withRole adds the special role that the user holds now to those that they held then.
+// withRole adds the roles that the user holds now to those that they held then, if one is
+// special.
 func (l *look) withRole(i listed, state gotong.State) listed {
 	t, _ := gotong.Doc[thread.Thread](state, thread.ThreadKey(i.Stream.ID()))
-	if role := gotong.MembershipOf(state, thread.Chain(t, i.Stream)[0], l.me.UserID).Role; role != "" && !ordinary([]string{role}) {
-		i.Roles = append(slices.Clone(i.Roles), role)
+	if roles := gotong.RolesOf(state, thread.Chain(t, i.Stream)[0], l.me.UserID); !ordinary(roles) {
+		i.Roles = slices.Concat(i.Roles, roles)
 	}
 	return i
 }
@@ -225,12 +226,8 @@ func Alerts(set user.Settings, stream gotong.Stream, k Kind, muted bool) bool {
 }
 
 // Concerns returns how a message concerns a user as it reads now; empty if it has no
-// text for them. answers: it replies to one of their own; role is theirs among the
+// text for them. answers: it replies to one of their own; roles are theirs among the
 // members of the thread.
-func Concerns(e gotong.Event, userID string, answers bool, role string) Kind {
-	i := listed{Item: Item{Answers: answers}}
-	if !ordinary([]string{role}) {
-		i.Roles = []string{role}
-	}
-	return kindOf(e, i, userID)
+func Concerns(e gotong.Event, userID string, answers bool, roles []string) Kind {
+	return kindOf(e, listed{Item: Item{Answers: answers, Roles: roles}}, userID)
 }

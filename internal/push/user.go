@@ -105,7 +105,7 @@ func (u *user) read(snap *view.Snapshot, grant *view.Grant) error {
 		}
 	}
 	doc, _ := gotong.Doc[thread.Thread](snap.State, thread.ThreadKey(u.stream.ID()))
-	role := gotong.MembershipOf(snap.State, thread.Chain(doc, u.stream)[0], u.id).Role
+	roles := gotong.RolesOf(snap.State, thread.Chain(doc, u.stream)[0], u.id)
 	since := u.since()
 	for i := range snap.Rows {
 		stored := &snap.Rows[i]
@@ -121,7 +121,7 @@ func (u *user) read(snap *view.Snapshot, grant *view.Grant) error {
 		if e.Actor.UserID == u.id || set.Stops(e.Actor.UserID, d.Siaga, d.Lender) || d.SentAtMS > 0 {
 			continue
 		}
-		m := message{n: d.N, at: e.At, kind: inbox.Concerns(e, u.id, u.answers(snap, d.ReplySeq), role)}
+		m := message{n: d.N, at: e.At, kind: inbox.Concerns(e, u.id, u.answers(snap, d.ReplySeq), roles)}
 		if inbox.Alerts(set, u.stream, m.kind, false) {
 			u.news = append(u.news, m)
 		}

@@ -19,11 +19,7 @@ func (r Rules) access(s gotong.State, v gotong.Viewer) gotong.Grant {
 	if !is {
 		return gotong.Grant{}
 	}
-	roles := make([]string, len(m.TrackRoles))
-	for i, role := range m.TrackRoles {
-		roles[i] = string(role)
-	}
-	return gotong.Grant{Readable: true, Roles: roles, Spans: []gotong.Span{{Stream: s.Stream}}}
+	return gotong.Grant{Readable: true, Roles: m.Roles(), Spans: []gotong.Span{{Stream: s.Stream}}}
 }
 
 // admits lets the author and a PIC decide on webhooks; platform moderators may only

@@ -115,6 +115,16 @@ type Member struct {
 	TrackRoles []Role `json:"track_roles,omitempty"`
 }
 
+// Roles returns the roles that the member holds now, for [gotong.RolesOf].
+func (m Member) Roles() (roles []string) {
+	for _, r := range m.TrackRoles {
+		if m.Active() {
+			roles = append(roles, string(r))
+		}
+	}
+	return roles
+}
+
 // holds reports whether the member has one of the roles.
 func (m Member) holds(roles ...Role) bool {
 	return slices.ContainsFunc(roles, func(r Role) bool { return slices.Contains(m.TrackRoles, r) })

@@ -30,7 +30,8 @@ func (r Reading) Of(ctx context.Context, viewer gotong.Viewer, stream gotong.Str
 		return s, err
 	}
 	counts, err := r.c.unread(ctx, looks)
-	s = ReadState{Readable: true, Unread: counts[stream].Unread, Floor: looks[0].mark.N}
+	n := counts[stream]
+	s = ReadState{Readable: true, Unread: n.Unread, Floor: max(looks[0].mark.N, n.floor)}
 	s.Muted, _ = looks[0].mark.muted(r.c.Now())
 	return s, err
 }

@@ -31,6 +31,8 @@ type Unread struct {
 type Count struct {
 	Unread   int `json:"unread" minimum:"0" doc:"Of each thread, counted to 999."`
 	Mentions int `json:"mentions" minimum:"0" doc:"Of these messages, those that mention you."`
+
+	floor uint64 // what is not above it counts as read
 }
 
 func (c *Count) add(more Count) {
@@ -156,7 +158,7 @@ func (c *chat) unread(ctx context.Context, looks []look) (map[gotong.Stream]Coun
 		out := append(written.of(t.Viewer.UserID, t.floor, t.Head.Count), t.hidden...)
 		slices.Sort(out)
 		out = slices.Compact(out)
-		n := Count{Unread: thread.Unread(t.floor, t.Head.Count, t.visible, out)}
+		n := Count{Unread: thread.Unread(t.floor, t.Head.Count, t.visible, out), floor: t.floor}
 		if n.Unread > 0 {
 			n.Mentions = t.mentions(written, out)
 		}
@@ -182,18 +184,15 @@ type tally struct {
 }
 
 // mentions counts the unread messages whose newest text mentions the viewer. They were a
-// member at all of these texts, because earlier messages count as read; the role in
-// which they are mentioned is the one that they have now. A block stops mentions, and
+// member at all of these texts, because earlier messages count as read; the roles in
+// which they are mentioned are those that they have now. A block stops mentions, and
 // leaves the count of unread messages as it is.
 func (t *tally) mentions(written authors, out []uint64) (n int) {
-	role := t.own().Role
-	if t.thread.Members == thread.Home {
-		role = gotong.MembershipOf(t.State, t.thread.Lender, t.Viewer.UserID).Role
-	}
+	roles := gotong.RolesOf(t.State, thread.Chain(t.thread, t.Stream)[0], t.Viewer.UserID)
 	blocked := written.blocked(t.set, t.thread.Lender)
 	for at, text := range written.newest() {
 		if at > t.floor && !blocked[at] && slices.ContainsFunc(text.mentions, func(m thread.Mention) bool {
-			return m.UserID == t.Viewer.UserID || m.Group != "" || m.Role != "" && m.Role == role
+			return m.UserID == t.Viewer.UserID || m.Group != "" || m.Role != "" && slices.Contains(roles, m.Role)
 		}) {
 			n += thread.Unread(at-1, at, t.visible, out)
 		}
