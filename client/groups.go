@@ -30,6 +30,16 @@ type Group struct {
 	MyRole      string        `json:"my_role"`
 	MyStatus    string        `json:"my_membership_status"`
 	Members     []GroupMember `json:"members"` // the first 200, if the caller may see them; not in lists
+
+	Policy *gotong.Policy `json:"policy"` // of reviews; nil if the caller is no member
+}
+
+// GroupChange changes what is set of a group. What is nil stays.
+type GroupChange struct {
+	Name        *string        `json:"name,omitempty"`
+	Description *string        `json:"description,omitempty"`
+	JoinPolicy  *string        `json:"join_policy,omitempty"` // terbuka, persetujuan, undangan
+	Policy      *gotong.Policy `json:"policy,omitempty"`      // replaces the policy as a whole
 }
 
 // Stream returns the group's stream.
@@ -57,6 +67,11 @@ func (c *Client) Groups(ctx context.Context, page Page) (List[Group], error) {
 // Group returns a group.
 func (c *Client) Group(ctx context.Context, id string) (Group, error) {
 	return read[Group](ctx, c, groupPath(id), nil)
+}
+
+// UpdateGroup changes a group.
+func (c *Client) UpdateGroup(ctx context.Context, id string, change GroupChange, opts ...CallOption) (Group, error) {
+	return write[Group](ctx, c, http.MethodPatch, groupPath(id), change, opts)
 }
 
 // JoinGroup makes the caller a member of an open group.

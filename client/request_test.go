@@ -312,6 +312,14 @@ func TestOperations(t *testing.T) {
 			_, err := c.Groups(ctx, client.Page{Limit: 5})
 			return err
 		}, "GET /base/v1/groups?limit=5", ""},
+		"slow mode": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.UpdateThread(ctx, "t", client.ThreadChange{SlowModeS: new(int)})
+			return err
+		}, "PATCH /base/v1/chat/threads/t", `{"slow_mode_s":0}`},
+		"policy": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.UpdateGroup(ctx, "g", client.GroupChange{Policy: &gotong.Policy{AutoHide: true, HideAt: 4}})
+			return err
+		}, "PATCH /base/v1/groups/g", `{"policy":{"edge_pod_outside":false,"auto_hold":false,"newcomer_hours":0,"hide_at":4,"auto_hide":true}}`},
 		"join group":  {func(ctx context.Context, c *client.Client) error { _, err := c.JoinGroup(ctx, "g"); return err }, "POST /base/v1/groups/g/join", ""},
 		"leave group": {func(ctx context.Context, c *client.Client) error { return c.LeaveGroup(ctx, "g") }, "POST /base/v1/groups/g/leave", ""},
 		"add to group": {func(ctx context.Context, c *client.Client) error {

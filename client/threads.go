@@ -28,6 +28,8 @@ type ThreadChange struct {
 	Topic    *string `json:"topic,omitempty"`
 	Icon     *string `json:"icon,omitempty"`
 	Archived *bool   `json:"archived,omitempty"` // nobody can write in an archived thread
+
+	SlowModeS *int `json:"slow_mode_s,omitempty"` // the seconds between two messages of an ordinary member; 0 ends the slow mode
 }
 
 // Thread is a thread as the caller may see it.
@@ -56,6 +58,7 @@ type Thread struct {
 	ArchivedAtMS int64 `json:"archived_at_ms"` // 0 unless it is archived
 	Muted        bool  `json:"muted"`          // the caller mutes it for themselves
 	MutedUntilMS int64 `json:"muted_until_ms"` // 0: without an end
+	SlowModeS    int   `json:"slow_mode_s"`    // the seconds between two messages of an ordinary member; 0: no slow mode
 }
 
 // Stream returns the thread's stream.
@@ -172,7 +175,7 @@ func (c *Client) ArchivedThreads(ctx context.Context, page Page) (List[Thread], 
 	return list[Thread](ctx, c, "/v1/chat/threads", q)
 }
 
-// UpdateThread changes the name, topic or icon of a thread, or archives it.
+// UpdateThread changes the name, topic, icon or slow mode of a thread, or archives it.
 func (c *Client) UpdateThread(ctx context.Context, id string, change ThreadChange, opts ...CallOption) (Thread, error) {
 	return write[Thread](ctx, c, http.MethodPatch, threadPath(id), change, opts)
 }
