@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -164,11 +165,16 @@ func (l *locking) write(b *batch, p *store.Plan) {
 		}
 		b.Write(setHeads, h.no, h.seq, h.chain, h.at, h.count, h.home)
 	}
-	for claim, stream := range p.Claims {
-		b.Write("INSERT INTO claims VALUES ($1, $2, $3)", claim.Space, claim.Name, string(stream))
+	// If another transaction inserts one of these too, this one fails and is repeated.
+	for _, c := range slices.SortedFunc(maps.Keys(p.Claims), func(a, b gotong.Claim) int {
+		return cmp.Or(cmp.Compare(a.Space, b.Space), cmp.Compare(a.Name, b.Name))
+	}) {
+		b.Write("INSERT INTO claims VALUES ($1, $2, $3)", c.Space, c.Name, string(p.Claims[c]))
 	}
-	for key, r := range p.Registers { // if another transaction inserts one too, this one fails and is repeated
-		writeRegister(b, r, l.present[key])
+	for _, key := range slices.SortedFunc(maps.Keys(p.Registers), func(a, b gotong.Key) int {
+		return cmp.Or(cmp.Compare(a.Collection, b.Collection), cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Name, b.Name))
+	}) {
+		writeRegister(b, p.Registers[key], l.present[key])
 	}
 	writeDocuments(b, p.Documents)
 	if len(p.Erase) > 0 {

@@ -1,12 +1,16 @@
 package postgres
 
 import (
+	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 )
 
@@ -43,5 +47,26 @@ func TestPlans(t *testing.T) {
 			t.Errorf("%s\n%s", sql, plan)
 		}
 		exec(t, c, "DEALLOCATE statement")
+	}
+}
+
+// TestRowsAreInsertedInOrder, so that two nodes which claim the same names do not
+// deadlock.
+func TestRowsAreInsertedInOrder(t *testing.T) {
+	p := &store.Plan{Claims: map[gotong.Claim]gotong.Stream{}, Registers: map[gotong.Key]gotong.RegisterChange{}}
+	for i := range 20 {
+		name := fmt.Sprintf("%02d", i)
+		p.Claims[gotong.Claim{Space: "s", Name: name}] = "thread:x"
+		key := gotong.Key{Collection: "c", Owner: "o", Name: name}
+		p.Registers[key] = gotong.RegisterChange{Key: key, Body: []byte("{}")}
+	}
+	var b batch
+	(&locking{}).write(&b, p)
+	var names []string
+	for _, q := range b.QueuedQueries {
+		names = append(names, fmt.Sprint(q.Arguments...))
+	}
+	if len(names) != 40 || !slices.IsSorted(names[:20]) || !slices.IsSorted(names[20:]) {
+		t.Error(names)
 	}
 }
