@@ -27,6 +27,9 @@ func (h *Hub) Open(reader gotong.Viewer, opt SessionOptions) (*Session, error) {
 	case h.users[reader.UserID] >= h.limits.UserSessions:
 		return nil, gotong.NewError(gotong.CodeRateLimited, "You have too many connections; close some.")
 	}
+	if opt.Welcome != nil {
+		s.put(opt.Welcome(s.id))
+	}
 	h.sessions[s] = struct{}{}
 	h.users[reader.UserID]++
 	return s, nil

@@ -10,6 +10,11 @@ import (
 
 // SessionOptions are a transport's side of a session.
 type SessionOptions struct {
+	// Welcome returns the session's first frame, from its id: nothing goes before
+	// it, not even the sign of a restart. It is called with a lock of the hub
+	// held, before any Wake. Nil: there is none.
+	Welcome func(id string) Frame
+
 	// Wake is called at least once after something became takeable since the
 	// last Take that returned more == false, from any goroutine and with locks
 	// of the hub held: it must not block and must not call the hub or the

@@ -103,7 +103,7 @@ func (c *conn) auth(token string) {
 	default:
 		c.know(&p)
 		c.verify(&p)
-		session.Put(c.server.welcome(session))
+		session.Put(c.server.welcome(session.ID()))
 	}
 }
 

@@ -112,13 +112,13 @@ func startOf(cursor *string) (live.Start, error) {
 	return live.At(c), err
 }
 
-func (s *Server) welcome(session *live.Session) live.Frame {
+func (s *Server) welcome(session string) live.Frame {
 	return encode(struct {
 		Op        string       `json:"op"`
 		Session   string       `json:"session"`
 		Epoch     gotong.Epoch `json:"epoch"`
 		Heartbeat int64        `json:"heartbeat_ms"`
-	}{"welcome", session.ID(), s.opts.Hub.Epoch(), s.times.heartbeat.Milliseconds()})
+	}{"welcome", session, s.opts.Hub.Epoch(), s.times.heartbeat.Milliseconds()})
 }
 
 func pongFrame(id string) live.Frame {

@@ -99,7 +99,7 @@ func (c *conn) know(p *httpapi.Principal) {
 // begin opens the session of an authenticated connection.
 func (c *conn) begin(p *httpapi.Principal) {
 	hub := c.server.opts.Hub
-	session, err := hub.Open(p.Viewer(), live.SessionOptions{Wake: c.wake, Kill: c.wire.cut})
+	session, err := hub.Open(p.Viewer(), live.SessionOptions{Welcome: c.server.welcome, Wake: c.wake, Kill: c.wire.cut})
 	switch {
 	case errors.Is(err, live.ErrDraining):
 		c.close(closeRestart, "the server restarts")
@@ -111,7 +111,6 @@ func (c *conn) begin(p *httpapi.Principal) {
 		c.close(closeOverloaded, "no room for another session")
 		return
 	}
-	session.Put(c.server.welcome(session))
 	c.session.Store(session)
 	c.verify(p)
 	if c.closing.Load() { // closed while the session was opened
