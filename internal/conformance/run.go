@@ -185,7 +185,7 @@ func (c *Case) once(ctx context.Context, o Options) (r Result, slowest time.Dura
 	r = Result{ID: c.ID, Outcome: Fail}
 	p := &play{ctx: ctx, mail: make(mail, 4*flood), kase: c, patience: cmp.Or(o.patience, patience)}
 	var err error
-	if p.server, err = serve(ctx, p.mail, notes); err != nil {
+	if p.server, err = serve(ctx, p.mail, notes, c.Script...); err != nil {
 		r.Reason = err.Error()
 		return r, 0
 	}

@@ -68,19 +68,21 @@ type server struct {
 	tickets  map[string]string // to tokens
 	standing func(*attempt) *refusal
 	honest   []string // kinds that are served without the script
+	calls    bool     // the script waits for requests of REST; others get 404
 	logs     map[string][]string
 	shown    map[string]int // the seq up to which the script has sent events
 	files    *files         // nil: none are served
 	grown    chan struct{}  // closed when a log grows
 }
 
-func serve(ctx context.Context, mail mail, notes *transcript) (*server, error) {
+func serve(ctx context.Context, mail mail, notes *transcript, script ...string) (*server, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	s := &server{transcript: notes, ctx: ctx, mail: mail, tickets: map[string]string{}}
 	s.over, s.grown = make(chan struct{}), make(chan struct{})
+	s.calls = slices.ContainsFunc(script, func(step string) bool { return strings.HasPrefix(step, "call ") })
 	s.begin("k3f9")
 	type key struct{}
 	s.http = &http.Server{
@@ -173,7 +175,8 @@ func (s *server) identify(a *attempt) {
 	a.kind = map[string]string{
 		"GET /v1/realtime/ws": ws, "GET /v1/realtime/sse": sse, "GET /v1/realtime/poll": poll, "POST /v1/realtime/tickets": ticket,
 	}[a.r.Method+" "+a.r.URL.Path]
-	if p := a.r.URL.Path; strings.HasPrefix(p, chatPath) && (s.files != nil || !strings.HasPrefix(p, filePath)) {
+	switch p := a.r.URL.Path; {
+	case strings.HasPrefix(p, filePath) && s.files != nil, strings.HasPrefix(p, chatPath) && !strings.HasPrefix(p, filePath) && s.calls:
 		a.kind = rest
 	}
 	a.token = strings.TrimPrefix(a.r.Header.Get("Authorization"), "Bearer ")

@@ -2,7 +2,9 @@ package conformance
 
 import (
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"gotong.dev/gotong"
 )
@@ -26,16 +28,18 @@ func TestALostAnswerIsGivenAgain(t *testing.T) {
 	}
 }
 
-// A client that sends a file where the script serves none gets 404, and stops nothing.
-func TestAFileThatNoScriptServes(t *testing.T) {
-	s, err := serve(t.Context(), make(mail), &transcript{})
+// A client that sends a file, or asks for messages, where the script knows of none gets
+// 404: it neither waits nor stops anything.
+func TestWhatNoScriptServes(t *testing.T) {
+	s, err := serve(t.Context(), make(mail), &transcript{}, "connect", "events a 1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.close()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	for _, method := range []string{http.MethodPost, http.MethodPatch} {
-		r, err := http.NewRequestWithContext(t.Context(), method, s.proxy.URL()+filePath, http.NoBody)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+	for _, request := range []string{"POST " + filePath, "PATCH " + filePath, "GET " + chatPath + "threads/a/pins"} {
+		method, path, _ := strings.Cut(request, " ")
+		r, err := http.NewRequestWithContext(t.Context(), method, s.proxy.URL()+path, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +48,7 @@ func TestAFileThatNoScriptServes(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _ = res.Body.Close(); res.StatusCode != http.StatusNotFound {
-			t.Errorf("%s: %s", method, res.Status)
+			t.Errorf("%s: %s", request, res.Status)
 		}
 	}
 	s.head("thread/a")
