@@ -62,6 +62,7 @@ export function Details({ room, onClose }: { room: Room; onClose: () => void }) 
     {view?.with?.username && view.with.username !== view.with.name && <p class="soft">@<Name>{view.with.username}</Name></p>}
     {view?.topic && <p dir="auto">{view.topic}</p>}
     <p class="soft"><Icon name={view?.privacy_level === 'private' ? 'lock' : 'globe'} /> {view?.privacy_level === 'private' ? t('thread.private') : t('thread.public')}</p>
+    {view?.scope_id.startsWith('ent-') && <p><a class="group" href={'#/g/' + view.scope_id} onClick={onClose}>{t('group.about')}</a></p>}
     {!!view?.slow_mode_s && <p class="soft slow"><Icon name="clock" /> {t('slow.on', { time: left(view.slow_mode_s * 1000) })}</p>}
     <p class="error" role="alert">{error}</p>
     {changing && <Form submit={t('save')} run={async (d) => {

@@ -5,6 +5,7 @@ import './style.css'
 import { Account } from './Account.tsx'
 import { CaseScreen } from './CaseScreen.tsx'
 import { Find } from './Find.tsx'
+import { Group } from './Group.tsx'
 import { Home } from './home.ts'
 import { Inbox } from './Inbox.tsx'
 import { languageModel, t } from './i18n.ts'
@@ -17,7 +18,7 @@ import { SignIn } from './SignIn.tsx'
 import { ThreadScreen } from './ThreadScreen.tsx'
 import { Announcer, Mark } from './ui.tsx'
 
-const views = ['t', 'c', 'find', 'inbox', 'search', 'review', 'account'] // a thread, a case, finding one, what concerns the user, searching, a message that a moderator reviews, the account
+const views = ['t', 'c', 'find', 'inbox', 'search', 'review', 'account', 'g'] // a thread, a case, finding one, what concerns the user, searching, a message that a moderator reviews, the account, a group
 
 /** The place in the page. A fragment never reaches the server, and hides none of its paths. */
 class Route extends Model {
@@ -80,6 +81,7 @@ function Signed({ home }: { home: Home }) {
         : view === 'review' ? <Review home={home} id={decoded(id)} key={id} />
         : view === 'search' ? <Search home={home} query={decoded(id)} />
         : view === 'account' ? <Account home={home} />
+        : view === 'g' ? <Group home={home} id={id} key={id} />
         : view === 'find' ? <Find home={home} />
         : <div class="empty"><Mark size={72} /><h2>{t('empty.title')}</h2><p class="soft">{t('empty.text')}</p></div>}
     </Pane>
