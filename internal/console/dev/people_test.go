@@ -161,7 +161,7 @@ func hindered(t *testing.T, in context.Context, v village) {
 	p.await("the newer page", `!window.old && !document.querySelector('.toast') && document.querySelectorAll('li[data-row]').length === 4`)
 }
 
-// settings: a user sets their display name and mutes a thread for themselves.
+// settings: a user sets their display name and mutes a thread for themselves and sets its level.
 func settings(t *testing.T, in context.Context, v village) {
 	citra, dewi := v.person(t, "Citra"), v.person(t, "Dewi")
 	thread := citra.thread("Posyandu", dewi)
@@ -184,6 +184,9 @@ func settings(t *testing.T, in context.Context, v village) {
 	p.click(`.drawer button[aria-pressed=false]`)
 	p.await("that it is muted", `document.querySelector('.drawer button[aria-pressed=true]')?.innerText.includes('Unmute')`)
 	p.clean("muted")
+	p.await("the level", `document.querySelector('.drawer label select')?.value === 'all'`)
+	p.eval(`(() => { const level = document.querySelector('.drawer label select'); level.value = 'mentions'; level.dispatchEvent(new Event('change')) })()`, nil)
+	p.await("that it is kept", `fetch('/v1/notifications/preferences', { headers: { authorization: 'Bearer ' + JSON.parse(localStorage['gotong.login']).access } }).then(r => r.json()).then(p => p.threads[location.hash.slice(4)] === 'mentions')`)
 	p.click(`.drawer .buttons button:not([aria-pressed]):not(.danger)`)
 	p.await("the form", `!!document.querySelector('.drawer select[name=slow]')`)
 	p.eval(`document.querySelector('.drawer select[name=slow]').value = '60'`, nil)
@@ -199,7 +202,7 @@ func settings(t *testing.T, in context.Context, v village) {
 }
 
 // concerns: a mention reaches the inbox, whose item leads to the message; names are
-// completed while one writes; a push shows a notification and a later one closes it.
+// completed while one writes; a push shows a notification and a later one closes it; an emergency reaches the inbox.
 func concerns(t *testing.T, in context.Context, v village) {
 	eko, fitri := v.person(t, "Eko"), v.person(t, "Fitri")
 	thread := eko.thread("Banjir", fitri)
@@ -278,6 +281,14 @@ func concerns(t *testing.T, in context.Context, v village) {
 	const shown = `navigator.serviceWorker.ready.then(r => r.getNotifications()).then(l => l.map(n => n.title + ': ' + n.body).join())`
 	p.await("a notification", shown+`.then(s => s === 'You were mentioned in RT 05: 3 unread')`, func() { push(3) })
 	p.await("that it is closed", shown+`.then(s => s === '')`, func() { push(0) })
+
+	alarm := fitri.thread("Tanggul", eko)
+	fitri.send("POST", alarm+"/messages/send", map[string]any{"body": "Tanggul jebol!", "siaga": true}, nil)
+	p.eval(`location.hash = '#/inbox'`, nil)
+	p.await("the emergency", `document.querySelector('.inbox .item')?.innerText.includes('Fitri · Emergency') && document.querySelector('.inbox .item').innerText.includes('Tanggul jebol!')`)
+	p.clean("emergency")
+	p.click(".inbox .item")
+	p.await("its message", `document.querySelector('.row.shown .text')?.innerText.startsWith('Tanggul jebol!')`)
 }
 
 // moderation: a member reports a message; a moderator finds it in the queue, reads it
