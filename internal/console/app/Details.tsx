@@ -10,6 +10,7 @@ export function Details({ room, onClose }: { room: Room; onClose: () => void }) 
   const { present, home } = room
   const [changing, setChanging] = useState(false)
   const [sure, setSure] = useState(false)
+  const [asked, setAsked] = useState('') // whom to block, until it is confirmed
   const [error, setError] = useState('')
   const [level, setLevel] = useState<string>()
   useEffect(() => void home.client.request('GET', '/v1/notifications/preferences').then(({ body }) => setLevel(body.threads[room.id] ?? 'all'), () => {}), [])
@@ -28,10 +29,11 @@ export function Details({ room, onClose }: { room: Room; onClose: () => void }) 
       setError(explain(e))
     }
   }
-  const block = async () => {
+  const block = async (u: { user_id: string; name?: string }) => {
     try {
-      await home.client.request('PUT', '/v1/blocks/{user_id}', { params: { user_id: view!.with!.user_id } })
-      setError(t('block.done', { name: clean(view!.with!.name) }))
+      await home.client.request('PUT', '/v1/blocks/{user_id}', { params: { user_id: u.user_id } })
+      setAsked('')
+      setError(t('block.done', { name: clean(u.name ?? '') }))
     } catch (e) {
       setError(explain(e))
     }
@@ -87,11 +89,13 @@ export function Details({ room, onClose }: { room: Room; onClose: () => void }) 
         <span class="item-text"><strong class="clip"><Name>{m.name ?? ''}</Name></strong>{m.username && m.username !== m.name && <span class="soft clip">@<Name>{m.username}</Name></span>}{present?.users?.has(m.user_id) && <span class="unseen">{t('members.here', { n: '' })}</span>}</span>
         <span class="soft">{known('role.' + m.role) ? t(('role.' + m.role) as Key) : m.role}</span>
         {m.user_id !== home.me.userId && <IconButton icon="chat" label={t('members.write', { name: clean(m.name ?? '') })} onClick={() => write(m.user_id)} />}
+        {m.user_id !== home.me.userId && <button type="button" class={asked === m.user_id ? 'plain danger' : 'icon-button'} title={t('block.who', { name: clean(m.name ?? '') })} aria-label={t('block.who', { name: clean(m.name ?? '') })}
+          onClick={() => asked === m.user_id ? block(m) : setAsked(m.user_id)}>{asked === m.user_id ? t('block') : <Icon name="hand" />}</button>}
       </li>)}
     </ul></>}
     <div class="buttons">
       {view?.my_role && <button type="button" class="plain" aria-pressed={view.muted ?? false} onClick={mute}><Icon name="mute" /> {view.muted ? t('thread.unmute') : t('thread.mute')}</button>}
-      {view?.with && <button type="button" class="plain danger" onClick={block}><Icon name="hand" /> {t('block')}</button>}
+      {view?.with && <button type="button" class="plain danger" onClick={() => block(view.with!)}><Icon name="hand" /> {t('block')}</button>}
       {leads && !changing && <button type="button" class="plain" onClick={() => setChanging(true)}><Icon name="edit" /> {t('thread.rename')}</button>}
       {leads && <button type="button" class="plain" onClick={() => void patch({ archived: !view?.archived_at_ms }).catch((e) => setError(explain(e)))}><Icon name="archive" /> {view?.archived_at_ms ? t('thread.unarchive') : t('thread.archive')}</button>}
       {view?.members === 'own' && !view.with && (sure ? <button type="button" class="primary danger" onClick={leave}>{t('thread.leave.sure')}</button>

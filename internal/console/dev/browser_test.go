@@ -420,6 +420,7 @@ func TestConsole(t *testing.T) {
 	t.Run("answers", func(t *testing.T) { answers(t, in, v) })
 	t.Run("moderation", func(t *testing.T) { moderation(t, in, v) })
 	t.Run("attached", func(t *testing.T) { attached(t, in, v) })
+	t.Run("blocks", func(t *testing.T) { blocks(t, in, v) })
 	t.Run("policy", func(t *testing.T) { policy(t, in, v) })
 	t.Run("operator", func(t *testing.T) { operator(t, in, v) })
 	t.Run("devices", func(t *testing.T) { devices(t, in, v) })

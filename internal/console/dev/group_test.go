@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -57,4 +58,39 @@ func policy(t *testing.T, in context.Context, v village) {
 	other.eval(`location.hash = '#/g/`+group.ID+`'`, nil)
 	other.await("the group", `document.querySelector('.page')?.innerText.includes('2 members') && !document.querySelector('.policy')`)
 	other.clean("group")
+}
+
+// blocks: a user blocks another one from the list of members, once they confirm it,
+// finds them in the list of the blocked, and lifts the block there.
+func blocks(t *testing.T, in context.Context, v village) {
+	nina, oki := v.person(t, "Nina"), v.person(t, "Oki")
+	thread := nina.thread("Lapangan", oki)
+	blocked := func(want string) {
+		t.Helper()
+		var list struct{ Items []struct{ Name string } }
+		nina.send("GET", "/v1/blocks", nil, &list)
+		if got := fmt.Sprint(list.Items); got != want {
+			t.Errorf("blocked are %s, want %s", got, want)
+		}
+	}
+	p := open(t, in, view{width: 360, height: 740, scale: 1, phone: true, language: "en-GB"})
+	p.signIn(v.address, nina)
+	p.enterThread(thread)
+	p.click(`.pane .bar button.icon-button`)
+	p.click(`.people [aria-label="Block Oki"]`)
+	p.await("that it is asked", `document.querySelector('.people .danger')?.innerText === 'Block' && !document.querySelector('[aria-label="Block Nina"]')`)
+	blocked("[]")
+	p.fits("the members")
+	p.clean("asked")
+	p.shot("blocks")
+	p.click(`.people .danger`)
+	p.await("that it is done", `document.querySelector('.drawer [role=alert]').innerText.startsWith('Blocked. You get') && !document.querySelector('.people .danger')`)
+	blocked("[{Oki}]")
+	p.eval(`document.querySelector('dialog').close(); location.hash = '#/inbox'`, nil)
+	p.click("details:not(.week) summary")
+	p.await("the list", `document.querySelector('details .people')?.innerText.includes('Oki')`)
+	p.clean("blocked")
+	p.click(`details .people [aria-label="Unblock: Oki"]`)
+	p.await("that it is lifted", `!document.querySelector('details .people')`)
+	blocked("[]")
 }
