@@ -22,8 +22,9 @@ var halves = map[string]string{
 
 // monthNames are how the names of the twelve months begin, in several languages.
 var monthNames = [...]string{
-	"jan ene gen", "feb fév fev", "mar mär mrt", "apr avr abr", "may mai mei mag", "jun juin giu",
-	"jul juil lug", "aug aoû ago agu ags", "sep set", "oct okt out ott", "nov", "dec dez dic des déc",
+	"jan ene gen oca янв", "feb fév fev şub фев", "mar mär mrt maa mac мар", "apr avr abr nis апр", "may mai mei mag maj май мая",
+	"jun juin giu haz июн", "jul juil lug tem июл", "aug aoû ago agu ags ogo ağu авг", "sep set eyl сен", "oct okt out ott eki окт",
+	"nov kas ноя", "dec dez dic dis des déc ara дек",
 }
 
 // The head of a line, after [folded]: a date and a time in either order. Words such
@@ -103,7 +104,8 @@ type head struct {
 }
 
 // readHead reads the head of a line. near reports that the line begins with a date
-// and a time, whether they can be read or not.
+// and a time, whether they can be read or not. A month that is not known has h.named:
+// only the other heads of the file tell it from another word.
 func readHead(s string) (h head, ok, near bool) {
 	t, at := folded(s)
 	near = reNear.MatchString(t)
@@ -127,10 +129,10 @@ func readHead(s string) (h head, ok, near bool) {
 	h.shape = shape + " " + group(1) + strings.TrimSpace(end)
 	h.text, h.slashes = strings.TrimPrefix(s[at[m[1]]:], " "), strings.Contains(t[:m[1]], "/")
 	if h.date = [3]string{group(date), group(date + 1), group(date + 2)}; h.date[0] == "" {
-		h.named = true
+		h.named, h.shape = true, h.shape+" in words"
 		h.date = [3]string{group(date + 7), monthOf(group(date+4) + group(date+5)), group(date+3) + group(date+6)}
 		if h.date[1] == "" {
-			return h, false, near
+			return h, false, near || h.date[0] != ""
 		}
 	}
 	ok = h.setClock(group(clk+1), group(clk+2), group(clk+3), halves[strings.ToLower(group(clk)+group(clk+4))])

@@ -45,7 +45,16 @@ type walker struct {
 	done  bool // the consumer wants no more
 }
 
-var errDone = errors.New("done")
+var (
+	errDone = errors.New("done")
+	errMore = errors.New("more follows after the end of the export")
+)
+
+// ended reports whether nothing but space is left.
+func (w *walker) ended() bool {
+	_, err := w.d.Token()
+	return errors.Is(err, io.EOF)
+}
 
 // walk parses a JSON text. What cannot be parsed ends it: from there on, nothing can.
 // That is one entry that could not be read.
@@ -54,6 +63,9 @@ func walk(r io.Reader, parse func(*walker) error) entries {
 		in := &bounded{r: r, left: maxElement}
 		w := &walker{d: json.NewDecoder(in), in: in, yield: yield}
 		err := parse(w)
+		if w.in.left = maxElement; err == nil && !w.ended() {
+			err = errMore
+		}
 		var syntax *json.SyntaxError
 		var mistyped *json.UnmarshalTypeError
 		e := Entry{Kind: Unreadable, Line: w.n + 1}
@@ -64,6 +76,8 @@ func walk(r io.Reader, parse func(*walker) error) entries {
 			e.Text = "the file ends here; the export was cut off"
 		case errors.As(err, &syntax), errors.As(err, &mistyped):
 			e.Text = "it is not JSON as this format has it, and neither is what follows"
+		case errors.Is(err, errMore):
+			e.Text = err.Error()
 		case errors.Is(err, errTooLong):
 			e.Text = err.Error() + ", and nothing after it can be read"
 		default:

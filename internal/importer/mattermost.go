@@ -37,6 +37,7 @@ type mmLine struct {
 	Post    *mmPost `json:"post"`
 	Direct  *mmPost `json:"direct_post"`
 	Channel *struct {
+		Team    string `json:"team"`
 		Name    string `json:"name"`
 		Display string `json:"display_name"`
 	} `json:"channel"`
@@ -50,7 +51,7 @@ type mmLine struct {
 
 func parseMattermost(_ Source, r io.Reader) entries {
 	return walk(r, func(w *walker) error {
-		names, titles, seen := map[string]string{}, map[string]string{}, Set{}
+		names, titles, teams, seen := map[string]string{}, map[string]string{}, map[string]string{}, Set{}
 		for {
 			var l mmLine
 			w.in.left = maxElement
@@ -64,11 +65,15 @@ func parseMattermost(_ Source, r io.Reader) entries {
 			switch p := firstPost(l.Post, l.Direct); {
 			case !ok:
 			case p != nil:
-				if err := p.put(w, mmNames{names, titles, seen}, "", ""); err != nil {
+				if err := p.put(w, mmNames{names, titles, teams, seen}, "", ""); err != nil {
+					return err
+				}
+			case l.Type == "post" || l.Type == "direct_post":
+				if err := w.put(unreadable("it has no post")); err != nil {
 					return err
 				}
 			case l.Channel != nil:
-				titles[l.Channel.Name] = l.Channel.Display
+				titles[l.Channel.Team+"/"+l.Channel.Name] = l.Channel.Display
 			case l.User != nil:
 				full := strings.TrimSpace(l.User.First + " " + l.User.Last)
 				names[l.User.Username] = firstOf(l.User.Nickname, full, l.User.Username)
@@ -86,17 +91,28 @@ func firstPost(list ...*mmPost) *mmPost {
 	return nil
 }
 
-// mmNames are the names of users and of channels by their short names, and the ids so far.
+// mmNames are the names of users by their short names, those of channels, likewise after their
+// team, the team whose channel has a short name alone, and the ids so far.
 type mmNames struct {
-	users, titles map[string]string
-	seen          Set
+	users, titles, teams map[string]string
+	seen                 Set
+}
+
+func (n mmNames) chat(p *mmPost) string {
+	switch team, taken := n.teams[p.Channel]; {
+	case p.Channel == "":
+		return strings.Join(p.Members, " ")
+	case taken && team != p.Team: // every team has a town-square
+		return p.Team + "/" + p.Channel
+	default:
+		n.teams[p.Channel] = p.Team
+		return p.Channel
+	}
 }
 
 func (p *mmPost) put(w *walker, names mmNames, chat, parent string) error {
 	if chat == "" {
-		if chat = p.Channel; chat == "" {
-			chat = strings.Join(p.Members, " ")
-		}
+		chat = names.chat(p)
 	}
 	if p.CreateAt <= 0 {
 		return w.put(Entry{Kind: Unreadable, Text: "it has no time", Chat: chat})
@@ -137,8 +153,9 @@ func (p *mmPost) put(w *walker, names mmNames, chat, parent string) error {
 	case p.Type == "me":
 		e.Kind = Action
 	}
-	if title := names.titles[chat]; title != "" {
-		delete(names.titles, chat)
+	channel := p.Team + "/" + p.Channel
+	if title := names.titles[channel]; title != "" {
+		delete(names.titles, channel)
 		if err := w.put(Entry{Kind: Named, Text: asName(title), Chat: chat}); err != nil {
 			return err
 		}

@@ -65,11 +65,15 @@ func (f *File) slack(s Source) entries {
 		for _, file := range f.held {
 			switch name := path.Base(file.name); name {
 			case "users.json", "org_users.json":
-				each(file, func(u slackUser) {
+				if !each(file, yield, func(u slackUser) {
 					z.users[u.ID] = firstOf(u.Profile.Display, u.Profile.Real, u.Real, u.Name)
-				})
+				}) {
+					return
+				}
 			case "channels.json", "groups.json", "mpims.json":
-				each(file, func(c slackUser) { z.channels[c.Name] = c.ID })
+				if !each(file, yield, func(c slackUser) { z.channels[c.Name] = c.ID }) {
+					return
+				}
 			default:
 				if dateInName.MatchString(name) && path.Ext(name) == ".json" {
 					folder := path.Base(path.Dir(file.name))
@@ -92,12 +96,15 @@ func (f *File) slack(s Source) entries {
 	}
 }
 
-// each reads a JSON array of the zip, element by element, as far as it can.
-func each[T any](file *held, take func(T)) {
+// each reads a JSON array of the zip, element by element, as far as it can. What it cannot read
+// it yields: messages would have ids for names. It returns false if the consumer wants no more.
+func each[T any](file *held, yield func(Entry, error) bool, take func(T)) (more bool) {
+	name := path.Base(file.name)
 	r, err := file.open()
 	if err != nil {
-		return
+		return yield(unreadable("the file "+name+" cannot be unpacked"), nil)
 	}
+	more = true
 	defer r.Close() //nolint:errcheck // only read
 	walk(r, func(w *walker) error {
 		return w.array(func() error {
@@ -108,7 +115,12 @@ func each[T any](file *held, take func(T)) {
 			take(v)
 			return nil
 		})
-	})(func(Entry, error) bool { return true })
+	})(func(e Entry, err error) bool {
+		e.Text = name + ": " + e.Text
+		more = yield(e, err)
+		return more
+	})
+	return more
 }
 
 // maxDay bounds the messages of one day, which are held to be put in order.

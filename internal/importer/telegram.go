@@ -83,17 +83,19 @@ type tgChat struct {
 	source Source
 	id     string
 	name   string
+	label  string            // by which --chat means it
 	people map[string]string // ids by name, as far as messages have shown them
 }
 
 func parseTelegram(s Source, r io.Reader) entries {
 	return walk(&tgFixed{in: bufio.NewReaderSize(r, 64<<10)}, func(w *walker) error {
-		return tgObject(w, s)
+		return tgObject(w, s, map[string]string{})
 	})
 }
 
-// tgObject reads a chat, or a full export, whose chats are in lists.
-func tgObject(w *walker, s Source) error {
+// tgObject reads a chat, or a full export, whose chats are in lists. labels are the ids of chats
+// by label: of two with one name, the second has its id too.
+func tgObject(w *walker, s Source, labels map[string]string) error {
 	c := tgChat{source: s, people: map[string]string{}}
 	return w.object(func(key string) error {
 		switch key {
@@ -110,8 +112,13 @@ func tgObject(w *walker, s Source) error {
 			c.id = id.String()
 			return err
 		case "messages":
+			c.label = firstOf(c.name, c.id)
+			if id, taken := labels[c.label]; taken && id != c.id {
+				c.label += " (" + c.id + ")"
+			}
+			labels[c.label] = c.id
 			if c.name != "" {
-				if err := w.put(Entry{Kind: Named, Text: c.name, Chat: c.chat()}); err != nil {
+				if err := w.put(Entry{Kind: Named, Text: c.name, Chat: c.label}); err != nil {
 					return err
 				}
 			}
@@ -121,7 +128,7 @@ func tgObject(w *walker, s Source) error {
 				if key != "list" {
 					return w.skip()
 				}
-				return w.array(func() error { return tgObject(w, s) })
+				return w.array(func() error { return tgObject(w, s, labels) })
 			})
 		default:
 			return w.skip()
@@ -129,15 +136,13 @@ func tgObject(w *walker, s Source) error {
 	})
 }
 
-func (c tgChat) chat() string { return firstOf(c.name, c.id) }
-
 func (c tgChat) message(w *walker) error {
 	var m tgMessage
 	if ok, err := w.message(&m); !ok {
 		return err
 	}
 	key := func(id int64) string { return "telegram/" + c.id + "/" + strconv.FormatInt(id, 10) }
-	e := Entry{Kind: Message, ID: key(m.ID), Chat: c.chat(), Text: string(m.Text), Stamp: m.Date}
+	e := Entry{Kind: Message, ID: key(m.ID), Chat: c.label, Text: string(m.Text), Stamp: m.Date}
 	e.Author, e.Person = firstOf(m.From, m.Actor, "Deleted account"), tgPerson(m.FromID, m.ActorID)
 	if e.Person != "" {
 		c.people[e.Author] = e.Person

@@ -73,7 +73,7 @@ func firstOf(names ...string) string {
 // cannot be read belongs to that head.
 func waRecords(s Source, r io.Reader) ([]waRecord, error) {
 	var records []waRecord
-	size := 0
+	size, words := 0, false // the first head has its month in words
 	for l, err := range lines(r) {
 		if err != nil {
 			return nil, err
@@ -87,7 +87,8 @@ func waRecords(s Source, r io.Reader) ([]waRecord, error) {
 		case l.tooLong:
 			rec.broken = "longer than 1 MiB"
 		case ok:
-		case near:
+			words = words || h.named && len(records) == 0
+		case near, words && h.named:
 			rec.broken = "it begins with a date and a time that cannot be read"
 		case len(records) > 0 && records[len(records)-1].broken != noMessage:
 			last := &records[len(records)-1]
