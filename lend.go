@@ -102,8 +102,9 @@ func MembershipOf(s State, stream Stream, userID string) Membership {
 	return Membership{}
 }
 
-// RolesOf returns all roles that a user holds now in a stream; the state must hold its
-// document. The kind says so itself if a member can hold several.
+// RolesOf returns all roles that a user holds now in a stream; nil for a user who is not an
+// active member. The state must hold the document of the membership. A document whose
+// members can hold several roles has a method Roles.
 func RolesOf(s State, stream Stream, userID string) []string {
 	if m, ok := Doc[interface{ Roles() []string }](s, MemberKey(stream, userID)); ok {
 		return m.Roles()

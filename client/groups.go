@@ -34,7 +34,7 @@ type Group struct {
 	Policy *gotong.Policy `json:"policy"` // of reviews; nil if the caller is no member
 }
 
-// GroupChange changes what is set of a group. What is nil stays.
+// GroupChange holds the new values of a group's settings; nil leaves one as it is.
 type GroupChange struct {
 	Name        *string        `json:"name,omitempty"`
 	Description *string        `json:"description,omitempty"`
@@ -69,7 +69,7 @@ func (c *Client) Group(ctx context.Context, id string) (Group, error) {
 	return read[Group](ctx, c, groupPath(id), nil)
 }
 
-// UpdateGroup changes a group.
+// UpdateGroup changes a group, and returns it as it is then.
 func (c *Client) UpdateGroup(ctx context.Context, id string, change GroupChange, opts ...CallOption) (Group, error) {
 	return write[Group](ctx, c, http.MethodPatch, groupPath(id), change, opts)
 }

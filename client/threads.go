@@ -175,7 +175,8 @@ func (c *Client) ArchivedThreads(ctx context.Context, page Page) (List[Thread], 
 	return list[Thread](ctx, c, "/v1/chat/threads", q)
 }
 
-// UpdateThread changes the name, topic, icon or slow mode of a thread, or archives it.
+// UpdateThread changes the name, topic, icon or slow mode of a thread, or archives it. It
+// returns the thread as it is then.
 func (c *Client) UpdateThread(ctx context.Context, id string, change ThreadChange, opts ...CallOption) (Thread, error) {
 	return write[Thread](ctx, c, http.MethodPatch, threadPath(id), change, opts)
 }

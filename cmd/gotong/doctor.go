@@ -19,7 +19,7 @@ import (
 type doctorCmd struct {
 	config.Config
 	URL          string `name:"url" help:"The address that clients use, such as https://chat.example.org, to check TLS and the way to the server." placeholder:"URL"`
-	WithoutGates bool   `name:"without-gates" help:"Do not try a SurrealDB or PostgreSQL with gotong gates, which takes one to two minutes."`
+	WithoutGates bool   `name:"without-gates" help:"Leave out gotong gates, which try a SurrealDB or PostgreSQL for one to two minutes."`
 	JSON         bool   `name:"json" help:"Print the report as JSON."`
 }
 
@@ -165,7 +165,7 @@ func (c *doctorCmd) checkOpenFiles(_ context.Context, f *findings) {
 	judgeFiles(f, app.OpenFiles(), c.MaxSessions)
 }
 
-// judgeFiles judges a limit of open files, to which the server lowers max-sessions.
+// judgeFiles judges the limit of open files. If it is too low, the server lowers max-sessions.
 func judgeFiles(f *findings, limit uint64, sessions int) {
 	verdict, fit := gates.Warning, app.SessionsWithin(limit, sessions)
 	if fit < sessions/2 {

@@ -13,26 +13,26 @@ import (
 	"gotong.dev/gotong/internal/importer"
 )
 
-// comparison is what of an export a thread already has.
+// comparison shows how much of an export a thread already has.
 type comparison struct {
 	Present int              `json:"present"`
 	New     int              `json:"new"`
-	Changed int              `json:"changed"`           // of Present: messages with another text, which the thread does not take over
+	Changed int              `json:"changed"`           // of Present: messages with another text than the thread, which keeps its own
 	Changes []importer.Fault `json:"changes,omitempty"` // the first of Changed
 	Media   int              `json:"media"`             // files to upload
 	Bytes   int64            `json:"bytes"`             // of these
 	Bare    int              `json:"bare"`              // of Present: messages without their files, which stay so
 
-	filed map[uint64]bool           // messages with files, and (false) those without that should have them, likewise
-	texts map[uint64]uint64         // hashes of the texts in the thread by that of the request id; 0 is none
-	said  map[uint64]int            // how many messages of a person and time it has, of an export without ids
+	filed map[uint64]bool           // messages by the hash of their request id: true with files, false without those of the export
+	texts map[uint64]uint64         // hashes of the texts in the thread, by the hash of the request id; 0: no text to compare
+	said  map[uint64]int            // how many messages the thread has of a person and time, for exports without ids
 	edits importer.Set              // request ids of Changed that would be new messages
 	ids   map[uint64]gotong.EventID // of the messages that the export answers or pins, by [importer.Hash] of their request id
 }
 
 // change notes a message with another text.
 func (c *comparison) change(s importer.Step) {
-	why := "its reactions or its files are others"
+	why := "its reactions or its files changed"
 	if s.Edited {
 		why = "its text was edited"
 	}
@@ -42,7 +42,8 @@ func (c *comparison) change(s importer.Step) {
 }
 
 // without leaves out the steps that would bring an edited message a second time, and the
-// files of messages that are there: these do not change. Others go through upload.
+// files of messages that the thread has, because messages do not change. It gives upload
+// to all steps.
 func (c *comparison) without(steps iter.Seq2[importer.Step, error], upload importer.Upload) iter.Seq2[importer.Step, error] {
 	return func(yield func(importer.Step, error) bool) {
 		for s, err := range steps {
@@ -57,12 +58,12 @@ func (c *comparison) without(steps iter.Seq2[importer.Step, error], upload impor
 	}
 }
 
-// said identifies a message by its time and its text, or its author, who may have another
-// name in another export.
+// said returns a hash of the time of a message and of its text or its author. That of the
+// text serves where the author has another name in another export.
 func said(at int64, text string) uint64 { return importer.Hash(strconv.FormatInt(at, 10) + " " + text) }
 
-// compare counts the steps that the thread already has. It rejects an export that
-// would bring messages a second time, because it calls a person otherwise.
+// compare counts the steps that the thread already has. It rejects an export that would
+// bring messages a second time because it has another name for a person.
 func (in importing) compare(ctx context.Context, thread string) error {
 	c := in.known
 	if thread == "" {
@@ -127,8 +128,9 @@ func (c *comparison) media(s importer.Step, there bool) {
 	}
 }
 
-// sameEdited finds the edited messages, of those without ids, that the thread has with their
-// first text: there are as many of the same person and time that the export no longer has.
+// sameEdited finds edited messages that the thread has with their first text, in exports
+// without ids. Such a message counts as the same if the thread has one of that person and
+// time that the export no longer has.
 func (c *comparison) sameEdited(late map[uint64][]importer.Step) {
 	for key, list := range late {
 		if len(list) > c.said[key] {
@@ -165,7 +167,7 @@ func (in importing) there(e client.Event) {
 	}
 }
 
-// doubled rejects messages of strangers if the thread has the same of others.
+// doubled returns an error if the thread has messages of strangers under other names.
 func (in importing) doubled(ctx context.Context, thread string, strangers []string) error {
 	ours := map[uint64]string{} // the author
 	for s, err := range in.steps(thread) {

@@ -164,7 +164,7 @@ func TestImportAttachesMedia(t *testing.T) {
 		t.Errorf("other files: %v, %v", same, files)
 	}
 	r := command(t, w.env, "import", file, "--scope=rt05", "--zone=UTC", "--dry-run")
-	for _, says := range []string{"attached files: 4; to be had from the export: 3 (1.0 MB)", "left out: hilang.jpg", "without their files, and that stay so: 1"} {
+	for _, says := range []string{"attached files: 4; the export holds: 3 (1.0 MB)", "left out: hilang.jpg", "without their files and stay as they are: 1"} {
 		if !strings.Contains(r.out, says) {
 			t.Errorf("%q is not in\n%s", says, r.out)
 		}

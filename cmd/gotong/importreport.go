@@ -75,7 +75,7 @@ func (r importReport) text() string {
 	}
 	r.media(&b)
 	if r.Known.Bare > 0 {
-		say("  messages that the thread has without their files, and that stay so: %s", grouped(r.Known.Bare))
+		say("  messages that are in the thread without their files and stay as they are: %s", grouped(r.Known.Bare))
 	}
 	faults(&b, read.Unreadable, "could not be read", read.Faults)
 	faults(&b, r.Known.Changed, "changed since the last import; the thread keeps what it has", r.Known.Changes)
@@ -113,7 +113,7 @@ func (r importReport) wrote(b *strings.Builder) {
 	if w.Media > 0 {
 		say("  %s attached", count(w.Media, "file"))
 	}
-	faults(b, w.Denied, "have a file that the server rejected", w.Denials)
+	faults(b, w.Denied, "with a file that the server rejected", w.Denials)
 	faults(b, w.Refused, "were rejected", w.Refusals)
 }
 
@@ -121,13 +121,13 @@ func (r importReport) wrote(b *strings.Builder) {
 func (r importReport) media(b *strings.Builder) {
 	read := r.Survey.Summary
 	if read.Files > 0 {
-		_, _ = fmt.Fprintf(b, "  attached files: %s; to be had from the export: %s (%s)\n",
+		_, _ = fmt.Fprintf(b, "  attached files: %s; the export holds: %s (%s)\n",
 			grouped(read.Files), grouped(read.Media), megabytes(read.Bytes))
 	}
 	for _, list := range []struct {
 		what  string
 		names []string
-	}{{"named in the text and left out", read.Absent}, {"damaged, hence named in the text and left out", read.Damaged}} {
+	}{{"named in the text and left out", read.Absent}, {"damaged, so named in the text and left out", read.Damaged}} {
 		if n := len(list.names); n > 0 {
 			_, _ = fmt.Fprintf(b, "    %s: %s", list.what, strings.Join(list.names[:min(n, maxNamed)], ", "))
 			if n > maxNamed {

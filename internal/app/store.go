@@ -185,7 +185,8 @@ func openAs(
 	}
 }
 
-// primaryFile is a file of the data directory: the primary that this node used last.
+// primaryFile is the file of the data directory that names the primary that this node used
+// last.
 const primaryFile = "primary"
 
 func openPostgres(ctx context.Context, address, data string, o postgres.Options) (*postgres.Store, error) {
@@ -203,7 +204,7 @@ func openPostgres(ctx context.Context, address, data string, o postgres.Options)
 	}
 	s, err := postgres.Open(ctx, address, o)
 	if errors.Is(err, postgres.ErrTimeline) && len(kept) > 0 {
-		err = fmt.Errorf("%w; if you have restored or moved the database, delete %s", err, path)
+		err = fmt.Errorf("%w; if you have restored or moved the database, or if the file is damaged, delete %s", err, path)
 	}
 	return s, err
 }

@@ -41,7 +41,8 @@ func (a *App) started(running *errgroup.Group) (tell func(state string)) {
 }
 
 // inherited returns the socket of the API that systemd opened for this process
-// (sd_listen_fds(3)); nil if there is none. Children get neither it nor its variables.
+// (sd_listen_fds(3)); nil if there is none. Child processes get neither the socket nor its
+// variables.
 func inherited() (net.Listener, error) {
 	pid, count := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS")
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
@@ -51,7 +52,7 @@ func inherited() (net.Listener, error) {
 	case pid != strconv.Itoa(os.Getpid()):
 		return nil, nil //nolint:nilnil // there is no socket
 	case count != "1":
-		return nil, fmt.Errorf("there are %q, and the server takes one, for addr", count)
+		return nil, fmt.Errorf("systemd passed %q sockets, and the server takes one; give its socket unit a single ListenStream", count)
 	}
 	file := os.NewFile(3, "systemd")
 	defer func() { _ = file.Close() }()

@@ -112,8 +112,9 @@ func WarnOfFiles(ctx context.Context, log *slog.Logger, sessions int) {
 // filesBeside is how many files a server opens beside its sessions.
 const filesBeside = 1000
 
-// SessionsWithin returns how many of the wanted sessions a server takes that may open so many
-// files; 0 files: that is unknown. A session without a file would take one from the store.
+// SessionsWithin returns how many sessions a server takes: at most wanted, and fewer if the
+// limit of open files is low; files is that limit, 0 if it is unknown. A session beyond it
+// would take a file from the store.
 func SessionsWithin(files uint64, wanted int) int {
 	if files == 0 {
 		return wanted

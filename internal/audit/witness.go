@@ -88,7 +88,7 @@ type cosigner struct {
 	newest [gotong.Partitions]cosignature
 	pause  uint64 // rounds without a request after the next failure
 	until  uint64 // no request up to this round
-	failed string // its latest answer; empty: it cosigns
+	failed string // why it does not cosign; empty: it does
 	silent *trouble.State
 }
 

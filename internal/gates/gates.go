@@ -37,7 +37,7 @@ type Adapter struct {
 
 // Options are the settings of a [Run].
 type Options struct {
-	Target        Target        // the SurrealDB
+	Target        Target        // a SurrealDB
 	Adapter       Adapter       // of the store on it
 	Postgres      *Postgres     // instead of both
 	Only          []string      // names of gates; empty: all
@@ -65,7 +65,7 @@ type gate struct {
 	name  string
 	asks  string
 	check func(ctx context.Context, r *run, f *findings) error
-	apart bool // needs a scratch
+	apart bool // it needs a scratch
 }
 
 // all returns every gate, in the order in which they run.
@@ -100,7 +100,7 @@ type run struct {
 
 // place is where the probes of a run work, on one engine.
 type place interface {
-	// about returns the version of the server, and scratches of other runs.
+	// about returns the version of the server, and the scratches that other runs left.
 	about() (server string, others []string)
 	// missing returns why there is no scratch; "" if there is one.
 	missing() string

@@ -29,8 +29,8 @@ type Postgres struct {
 	Open func(ctx context.Context, address string, o storetest.Options, dial pgconn.DialFunc) (store.Whole, error)
 }
 
-// ParsePostgres parses the address of a database, to which a node opens so many
-// connections unless the address says otherwise. Its errors never contain the password.
+// ParsePostgres parses the address of a database. connections is how many a node opens if
+// the address has no pool_max_conns. Its errors never contain the password.
 func ParsePostgres(address string, connections int32) (*Postgres, error) {
 	cfg, err := pgxpool.ParseConfig(address)
 	if err != nil {
@@ -61,7 +61,7 @@ type onPostgres struct {
 	conn    *pgx.Conn
 	schema  string   // the operator's
 	name    string   // the first schema of the scratch, and how the names of the others begin
-	why     string   // there is no scratch
+	why     string   // why there is no scratch; empty: there is one
 	pooler  bool     // a pooler answers, not the server
 	standby bool     // the server replays another one's log
 	others  []string // schemas of other runs

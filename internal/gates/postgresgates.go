@@ -55,7 +55,7 @@ func checkPostgresVersion(_ context.Context, r *run, f *findings) error {
 
 func checkPooler(_ context.Context, r *run, f *findings) error {
 	if !r.pg.pooler {
-		f.goodf("no pooler: the process that was connected to answers")
+		f.goodf("no pooler: the server itself answers")
 		return nil
 	}
 	f.warnf("for the other gates, give the address of the server itself; for serve, a pooler in transaction mode needs "+
@@ -345,14 +345,14 @@ func (p *onPostgres) yourRights(ctx context.Context, f *findings) error {
 	case err != nil:
 		return err
 	case super:
-		f.warnf("a role of its own, the owner of its database", "the role is a superuser, who can disable the triggers")
+		f.warnf("a role for this program alone, which owns its database and is no superuser", "the role is a superuser, who can disable the triggers")
 	case !there:
 		f.goodf("your database: no log yet")
 	default:
 		f.judgef(!may, "REVOKE DELETE, TRUNCATE ON events FROM the role",
 			"your database: the role has the privilege to delete events: %t", may)
 	}
-	f.judgef(len(everybody) == 0, "REVOKE ALL … FROM PUBLIC", "your database: open to everybody are %s", noneOr(everybody))
+	f.judgef(len(everybody) == 0, "REVOKE ALL … FROM PUBLIC", "your database: open to everybody: %s", noneOr(everybody))
 	if len(others) > 0 {
 		f.warnf("REVOKE what they do not need", "your database: other roles that may write: %s", strings.Join(others, ", "))
 	}

@@ -29,7 +29,7 @@ type held struct {
 
 	used  bool // a message has it
 	sound bool // it was read to its end
-	bad   bool // it cannot be
+	bad   bool // it cannot be read to its end
 }
 
 // unpack returns the head of the text, which it finds in a zip or a directory.
@@ -59,7 +59,7 @@ func (f *File) from(list func() error) ([]byte, error) {
 func (f *File) unzip() error {
 	archive, err := zip.OpenReader(f.path)
 	if err != nil {
-		return reject("", "this is a zip that cannot be read; it is damaged or cut off")
+		return reject("a copy that is whole, or a new export", "this is a zip that cannot be read; it is damaged or cut off")
 	}
 	f.archive = archive
 	if len(archive.File) > maxZipFiles {
@@ -74,11 +74,12 @@ func (f *File) unzip() error {
 		packed += z.CompressedSize64
 		switch {
 		case !filepath.IsLocal(z.Name), z.Mode()&fs.ModeSymlink != 0:
-			return reject("", "this is a zip with a name that leads outside of it")
+			return reject("the zip as the app exported it", "this is a zip with a name that leads outside of it")
 		case z.UncompressedSize64 > 1<<20 && z.UncompressedSize64/max(z.CompressedSize64, 1) > maxZipRatio:
-			return reject("", "this is a zip with a file that would become more than %d times as large", maxZipRatio)
+			return reject("the zip as the app exported it",
+				"this is a zip with a file that would become more than %d times as large", maxZipRatio)
 		case packed > uint64(info.Size()): //nolint:gosec // no file has a negative size
-			return reject("", "this is a zip whose files overlap")
+			return reject("the zip as the app exported it", "this is a zip whose files overlap")
 		case z.Mode().IsRegular():
 			size := int64(min(z.UncompressedSize64, math.MaxInt64))
 			f.held = append(f.held, &held{name: z.Name, size: size, open: z.Open})
@@ -133,7 +134,7 @@ func (f *File) choose() error {
 	case slack > 1:
 		f.Format = Slack
 	case len(texts) == 0:
-		return reject("", "this holds no chat: no _chat.txt, result.json, export.json or channels.json")
+		return reject("gotong import --help", "this holds no chat: no _chat.txt, result.json, export.json or channels.json")
 	case !sure && len(texts) > 1 && strings.HasSuffix(texts[0].name, ".json"):
 		return reject("one with its files in a directory of its own", "this holds several exports: %s, %s", texts[0].name, texts[1].name)
 	default:

@@ -18,7 +18,7 @@ var (
 type evidence struct {
 	Order   string // of the parts of its dates, and why
 	Guessed bool   // nothing in the file decides the order
-	Years   bool   // dates without a year got one that nothing in the file says
+	Years   bool   // dates without a year got one that nothing in the file decides
 }
 
 // dateOrder decides whether an export writes the day or the month first. A part

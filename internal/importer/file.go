@@ -33,8 +33,8 @@ type File struct {
 	media   map[string]*held // all others, by path from where the text is
 }
 
-// Open recognises an export: a file, a zip, or the directory of one. The error is a [RejectionError] if the file is none that can
-// be read. A format or a dialect in s is taken as it is.
+// Open recognises an export: a file, a zip, or a directory that holds one. The error is a
+// [RejectionError] if it is not an export that can be read. A format or a dialect in s is taken as it is.
 func Open(name string, s Source) (_ *File, err error) {
 	f := &File{path: filepath.Clean(name), Format: s.Format, Dialect: s.Dialect}
 	defer func() {
@@ -83,7 +83,7 @@ func looksLike(format Format, dialect string) *RejectionError {
 
 func isJSON(f Format) bool { return f != IRC && f != WhatsApp }
 
-// Close closes the zip or the directory, if the file is one.
+// Close closes the zip or the directory that holds the export, if there is one.
 func (f *File) Close() error {
 	if f.archive == nil {
 		return nil
@@ -171,7 +171,7 @@ type Survey struct {
 	Confidence float64  `json:"confidence"`              // the part that was understood, from 0 to 1
 	Dates      string   `json:"dates,omitempty"`         // the order of day and month, and why
 	Guessed    bool     `json:"guessed,omitempty"`       // nothing in the file decides that order
-	Years      bool     `json:"guessed_years,omitempty"` // it has dates without a year, and nothing in it says which
+	Years      bool     `json:"guessed_years,omitempty"` // it has dates without a year, and nothing in it decides the year
 	ChatName   string   `json:"chat_name,omitempty"`     // as the export tells it
 	LeftOut    []string `json:"left_out,omitempty"`      // files in the zip that no message has
 	Summary

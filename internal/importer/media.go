@@ -61,8 +61,8 @@ func (f *File) find(m *Medium) {
 	m.held, m.Size, h.used = h, h.size, true
 }
 
-// whole reports whether the file has the bytes that it declares. Of a zip, those that
-// would be more are never read.
+// whole reports whether the file has exactly as many bytes as the archive declares. It
+// reads at most one byte more.
 func (h *held) whole() bool {
 	r, err := h.open()
 	if err != nil {

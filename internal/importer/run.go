@@ -73,12 +73,11 @@ type Result struct {
 }
 
 // Run sends steps as commands and waits for their answers. A step that the
-// server rejects because of its content is noted, and Run continues. An error
-// that would affect all steps (no permission, no such thread, no connection) is
-// returned, as are an error of the steps, and that of an upload unless the server
-// rejects this file; Run then waits for the commands that were sent. ids are the
-// messages in the thread that steps may name, by [Hash] of their request id; Run adds
-// to it. If progress is not nil, it is called after each answer.
+// server rejects because of its content is noted, and Run continues. Run
+// returns an error that would affect all steps (no permission, no such thread, no
+// connection), an error of steps, and an error of an upload, unless the server rejects
+// that one file. It first waits for the commands that were sent. ids are the messages
+// in the thread that steps may name, by [Hash] of their request id; Run adds to it. If progress is not nil, it is called after each answer.
 //
 // After any error, Run may be called again with the same steps.
 func Run(ctx context.Context, submit Submit, steps iter.Seq2[Step, error], ids map[uint64]gotong.EventID, progress func(Result),

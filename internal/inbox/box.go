@@ -160,8 +160,8 @@ func (b *Box) Unread(ctx context.Context, me gotong.Viewer) (int, error) {
 	return len(page.Items), err
 }
 
-// Members returns those of these users who may read a stream now: all streams with items
-// show their events to members alone.
+// Members returns the users among the given ones who may read a stream now: all streams
+// with items show their events to members alone.
 func (b *Box) Members(ctx context.Context, of gotong.Stream, ids []string) (members []string, err error) {
 	viewers := make([]gotong.Viewer, len(ids))
 	for i, id := range ids {

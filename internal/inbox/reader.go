@@ -219,10 +219,11 @@ func Given(changes []store.Change, kinds ...Kind) map[gotong.Stream]gotong.Insta
 	return streams
 }
 
-// Changed returns for whom these changes add items, or may change what is shown of one: a
-// message was edited, or somebody decided about it. Each stream has the users whom its
-// items concern while they are members, none: all members. What a closed view shows, also
-// to others, is of the stream of their account.
+// Changed returns the users for whom these changes add items, or may change how one is
+// shown, because a message was edited or somebody decided about it. They are listed by the
+// stream of which they must still be members; an empty list stands for all its members.
+// Items with a closed view, which former members see too, are under the stream of the
+// user's account.
 func Changed(changes []store.Change) map[gotong.Stream][]string {
 	streams := map[gotong.Stream][]string{}
 	add := func(s gotong.Stream, users ...string) {

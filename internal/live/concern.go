@@ -21,8 +21,8 @@ const (
 	informGap     = 100 * time.Millisecond
 )
 
-// concerns is the streams that wait, each once, with the users whom it concerns: a burst
-// in one displaces no other.
+// concerns holds the streams that wait, each once, with the users whose inboxes it changed:
+// a burst in one stream displaces no other.
 type concerns struct {
 	wake chan struct{} // holds at most one wake-up
 
@@ -30,9 +30,10 @@ type concerns struct {
 	streams map[gotong.Stream][]string // nil: all members
 }
 
-// concern notes that the inboxes of members of a stream changed: of those among these
-// users, or of all if there are none. It never blocks: where too many streams wait, the
-// signal is lost. Who begins to follow their account later reads their inbox later.
+// concern notes that the inboxes of members of a stream changed: of those members who are
+// among users, or of all if users is empty. It never blocks: where too many streams wait,
+// the signal is lost. A user whose account is not followed yet needs no signal, because
+// their client reads the inbox when it begins to follow.
 func (h *Hub) concern(of gotong.Stream, users []string) {
 	if len(users) > 0 {
 		if users = h.listening(users); len(users) == 0 {
@@ -76,11 +77,11 @@ func (c *concerns) take() map[gotong.Stream][]string {
 	return streams
 }
 
-// inform signals the members of the streams that wait, until ctx ends. Who is a member is
-// read here, after the event that changed their inbox: of an event after a removal, the
-// former member gets no signal. A burst in one stream is one look at its members, and
-// there is a pause between two looks. A look that fails is tried again after a longer
-// one, because no later signal makes up for it.
+// inform signals the members of the streams that wait, until ctx ends. It reads who is a
+// member after the event that changed the inbox, so a former member gets no signal of an
+// event after their removal. A burst in one stream causes one look at its members, and
+// there is a pause between two looks. A look that fails is repeated after a longer pause,
+// because no later signal makes up for it.
 func (h *Hub) inform(ctx context.Context) {
 	for {
 		select {
@@ -133,8 +134,8 @@ func (h *Hub) askMembers(ctx context.Context, of gotong.Stream, ids []string) ([
 	return h.opt.Members(ctx, of, ids)
 }
 
-// listening returns those of these users, nil: of all, whose account a session of this
-// node follows.
+// listening returns the users whose account a session of this node follows: those among
+// the given ones, or all of them if among is nil.
 func (h *Hub) listening(among []string) (ids []string) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()

@@ -39,8 +39,8 @@ type Options struct {
 	// "problem", with the trace that its client may quote. Nil: code and detail.
 	Problem func(err error, trace string) []byte
 
-	// Members returns those of these users, 500 at most, who may read a stream now. It
-	// may read the store. Nil: there are none.
+	// Members returns the users among the given ones, 500 at most, who may read a stream
+	// now. It may read the store. Nil: nobody is a member.
 	Members func(ctx context.Context, of gotong.Stream, ids []string) ([]string, error)
 
 	// LoginsSeen returns when a complete look at the logins that ended on other

@@ -17,7 +17,8 @@ import (
 	"gotong.dev/gotong/internal/view"
 )
 
-// waits is for whom the job of a stream runs again, unless something came meanwhile.
+// waits holds the users for whom the job of a stream runs again, unless something new
+// comes first.
 type waits struct {
 	due   gotong.Instant // of the job
 	news  uint64         // the newest event, or item, that was considered
@@ -49,7 +50,7 @@ func (p *Pusher) turn(stream gotong.Stream) *turn {
 	return &turn{Pusher: p, stream: stream, about: about}
 }
 
-// again notes that the turn is to decide about a user again at this time; 0: not by itself.
+// again notes when the turn is to decide about a user again; 0: only when something happens.
 func (t *turn) again(userID string, at gotong.Instant) {
 	t.lock.Lock()
 	defer t.lock.Unlock()
@@ -61,9 +62,9 @@ func (t *turn) again(userID string, at gotong.Instant) {
 	}
 }
 
-// waiting calls decide with those who wait, if the last run of this job was here and
-// nothing is newer: one of many members whose host is slow costs no read of the others.
-// Otherwise it calls decide with all members of a stream.
+// waiting calls decide with the users who wait, if the last run of this job was on this
+// node and nothing is newer: so one member whose host is slow causes no reads for all the
+// others. Otherwise it calls decide with all members of a stream.
 func (t *turn) waiting(ctx context.Context, of gotong.Stream, newest uint64, decide func(context.Context, []string) error) error {
 	t.mu.Lock()
 	was := t.waits[t.stream]
@@ -140,7 +141,7 @@ func (t *turn) members(ctx context.Context, of gotong.Stream, decide func(contex
 	}
 }
 
-// inboxes decides about the inboxes of those of these users who have a subscription.
+// inboxes decides about the inboxes of the users among ids who have a subscription.
 func (t *turn) inboxes(ctx context.Context, ids []string) error {
 	var need store.Need
 	for _, id := range ids {
@@ -166,7 +167,7 @@ func (t *turn) inboxes(ctx context.Context, ids []string) error {
 	return group.Wait()
 }
 
-// users decides for those of these users who have a subscription.
+// users decides for the users among ids who have a subscription.
 func (t *turn) users(ctx context.Context, ids []string) error {
 	var need store.Need
 	for _, id := range ids {

@@ -64,14 +64,15 @@ type follower struct {
 	skipped uint64       // the position that an operator passed
 }
 
-// halt is the state that a reader stopped. It outlasts followers, which are loaded anew after
-// each error of the store.
+// halt is the state of a reader that stopped, for the log. It outlasts followers, which are
+// loaded anew after each error of the store.
 type halt struct {
 	trouble.State
 	position uint64 // where it stopped
 }
 
-// passed ends the state of each reader that has processed the position, or is at the end.
+// passed ends the state of each reader that has processed the position where it stopped, or
+// is at the end of the partition.
 func (p *partition) passed(ctx context.Context) {
 	end := p.ends()
 	for _, f := range p.followers {

@@ -21,7 +21,7 @@ const (
 
 const (
 	maxData      = 1024 // length of the data of a signal, in bytes
-	maxConcerned = 50   // that a signal names: with ids of 128 bytes, PostgreSQL still notifies of it
+	maxConcerned = 50   // users that a signal names: with ids of 128 bytes, it still fits into a NOTIFY of PostgreSQL
 )
 
 // Options are what an exchange is made of. Publish may be nil, the rest must be

@@ -45,9 +45,9 @@ type Options struct {
 	// UnsafeServer accepts a server with fsync or full_page_writes off, which may
 	// lose acknowledged writes in a power loss.
 	UnsafeServer bool
-	// Keep keeps which server is the primary, and Primary is what it kept last, so
-	// that a node recognises an old primary after its restart too; nil and "": nothing
-	// is kept. Keep must not block for long.
+	// Keep stores the name of the primary, and Primary is the name that it stored last,
+	// so that a node recognises an old primary after its restart too; nil and "":
+	// nothing is stored. Keep must not block for long.
 	Keep    func(primary string) error
 	Primary string
 	// Observe is that of [store.WriterOptions].

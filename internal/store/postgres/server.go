@@ -129,7 +129,7 @@ func (s *server) accept(ctx context.Context, conn *pgconn.PgConn) error {
 	return s.save()
 }
 
-// save keeps the system identifier and the highest timeline, unless they are kept.
+// save keeps the system identifier and the highest timeline, unless they are kept already.
 func (s *server) save() error {
 	system := s.system.Load()
 	if s.keep == nil || system == nil {
@@ -155,7 +155,7 @@ func (s *server) recall(primary string) error {
 	}
 	system, timeline, _ := strings.Cut(strings.TrimSuffix(primary, "\n"), " ")
 	if err := s.see(timeline); err != nil {
-		return fmt.Errorf("%w: what was kept of it cannot be read", ErrTimeline)
+		return fmt.Errorf("%w: the name of the last primary that was used cannot be read", ErrTimeline)
 	}
 	s.system.Store(&system)
 	s.saved = primary

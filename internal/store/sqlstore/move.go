@@ -188,7 +188,7 @@ func (p *Page) take(row Row, of Tables) (err error) {
 	return err
 }
 
-// Rows returns the page once it was read.
+// Rows returns the rows of the page, after Read.
 func (p *Page) Rows() (store.Rows, error) {
 	if p.n < p.most {
 		next := ""

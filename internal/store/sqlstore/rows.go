@@ -1,6 +1,6 @@
 // Package sqlstore is what the stores on SQL databases have in common: statements that
 // all of them understand, and how rows become values of the port. Parameters are
-// written $1, $2 and so on, and appear first in this order.
+// written $1, $2 and so on, and first appear in this order.
 package sqlstore
 
 import (
@@ -18,7 +18,7 @@ type Row interface{ Scan(into ...any) error }
 // Batch runs statements in one transaction, when they are added or later, in order.
 type Batch interface {
 	// Ask adds a query; take is called for each row, until it returns an error.
-	// [ErrEnough] is none: it ends the answer.
+	// [ErrEnough] ends the answer without an error.
 	Ask(take func(Row) error, sql string, args ...any)
 	// Write adds a statement without an answer.
 	Write(sql string, args ...any)
@@ -27,8 +27,8 @@ type Batch interface {
 // ErrEnough ends an answer; its other rows are not looked at.
 var ErrEnough = errors.New("store: enough rows")
 
-// Number returns a seq or a position as the databases have it; those of no event are
-// larger.
+// Number returns a seq or a position as the databases have it. One above the largest
+// number of a database, which no event has, becomes that number.
 func Number(n uint64) int64 { return int64(min(n, math.MaxInt64)) }
 
 // Fixed is bytes of one length.
@@ -44,8 +44,8 @@ func (f *Fixed) ScanBytes(from []byte) error {
 	return nil
 }
 
-// EventColumns are the columns of an event e, which an adapter ends with that of
-// erased as a number.
+// EventColumns are the columns of an event e. An adapter adds the last one, e.erased as a
+// number.
 const EventColumns = "e.seq, e.partition, e.position, e.id, e.type, e.at, e.audience, e.count, e.data, e.content, " +
 	"e.data_salt, e.content_salt, e.content_commit, e.prev, e.chain, "
 
@@ -71,8 +71,8 @@ func NewEvents(more ...any) *Events {
 	return s
 }
 
-// Scan returns the event of a row, which its page verifies. Of a row that only looks
-// like an event, nothing is left but its place.
+// Scan returns the event of a row; its page verifies it. Of a row that is not a
+// well-formed event, it returns the stream, seq, partition and position alone.
 func (s *Events) Scan(row Row, stream gotong.Stream) (store.Event, error) {
 	e := &s.e
 	e.Data, e.Content, e.ContentSalt = nil, nil, gotong.Salt{}
@@ -98,9 +98,9 @@ func (s *Events) AddTo(page *store.StreamPage, row Row, stream gotong.Stream) er
 	return err
 }
 
-// CommitColumns follow the columns of an event that [Commits] takes. s is its stream;
-// LEFT JOIN: an event of no stream is not passed over, its commit is then not what
-// its record says.
+// CommitColumns follow the columns of an event that [Commits] takes. s is the stream of
+// the event, by a LEFT JOIN: so an event without a stream is not passed over, and its
+// commit is found to differ from its record.
 const CommitColumns = ", coalesce(s.name, ''), coalesce(e.request_id, ''), coalesce(e.actor, ''), coalesce(e.last, 0)"
 
 // Commits collects the rows of a page of a partition, in order of position and seq.
@@ -148,7 +148,8 @@ func (c *Commits) add() bool {
 	return more
 }
 
-// Events returns the page. whole: the last commit was not cut by a limit of rows.
+// Events returns the events of the page. whole says that no limit of rows cut the last
+// commit.
 func (c *Commits) Events(whole bool) ([]store.Event, error) {
 	if whole && len(c.events) > 0 {
 		c.add()
