@@ -345,7 +345,8 @@ func (p *onPostgres) yourRights(ctx context.Context, f *findings) error {
 	case err != nil:
 		return err
 	case super:
-		f.warnf("a role for this program alone, which owns its database and is no superuser", "the role is a superuser, who can disable the triggers")
+		f.warnf("a role for this program alone, the owner of its database and no superuser",
+			"the role is a superuser, who can disable the triggers")
 	case !there:
 		f.goodf("your database: no log yet")
 	default:
