@@ -39,13 +39,15 @@ type madeRule struct {
 
 const clock = `\d{2}:\d{2}(?::\d{2})?`
 
-// moves are the sentences that several programs share, after their stamp and mark.
+// moves are the sentences that several programs share, after their stamp and mark. Nothing else may
+// follow them: "* budi has left the stove on" is an action.
 func moves(mark string) []rule {
+	const why = `(?: [\[(].*)?`
 	return []rule{
-		{Join, mark + `{w}{h} has joined\b.*`},
-		{Leave, mark + `{w}(?:{h})? has (?:left|quit)\b(?P<x>.*)`},
-		{Leave, mark + `{w} was kicked (?:from|off|by) (?P<x>.*)`},
-		{Leave, mark + `\S+ has kicked {w}(?: (?P<x>.*))?`},
+		{Join, mark + `{w} [\[(][^ ]*[\])] has joined\b.*`},
+		{Leave, mark + `{w}(?:{h})? has (?:left|quit)(?P<x>(?: [#&+!]\S*| IRC)?` + why + `)`},
+		{Leave, mark + `{w} was kicked (?:from|off|by) (?P<x>\S+(?: by \S+)?` + why + `)`},
+		{Leave, mark + `\S+ has kicked {w}(?P<x>(?: from \S+)?` + why + `)`},
 		{Rename, mark + `{w} (?:is|are) now known as (?P<o>\S+)`},
 	}
 }

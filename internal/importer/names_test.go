@@ -77,3 +77,17 @@ func TestMoreAfterTheEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestActionsThatSoundLikeMoves keep their text where a star begins both.
+func TestActionsThatSoundLikeMoves(t *testing.T) {
+	for _, says := range []string{
+		"has left the stove on", "has quit smoking", "never has joined us", "was kicked by a horse", "has kicked bola over the fence",
+	} {
+		s := Source{Format: IRC, Dialect: "mirc", Date: sampleTime}
+		for e, err := range Parse(s, strings.NewReader("[10:16] * budi "+says+"\n")) {
+			if err != nil || e.Kind != Action || e.Author != "budi" || e.Text != says {
+				t.Errorf("%s: %+v, %v", says, e, err)
+			}
+		}
+	}
+}
