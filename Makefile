@@ -214,11 +214,12 @@ candidate: install ## what every release candidate must pass; VERSION names the 
 	$(GO) run ./dev/candidate $(if $(VERSION),-version $(VERSION))
 
 .PHONY: soak
-soak: install ## three nodes under troubles, and the tail of PostgreSQL, for SOAK (10m) each; 20 power cuts of PostgreSQL (as root); 50,000 events to webhooks of a server that is killed 20 times; 20 restores
+soak: install ## three nodes under troubles, and the tail of PostgreSQL, for SOAK (10m) each; 20 power cuts of PostgreSQL (as root); 50,000 events to webhooks of a server that is killed 20 times; 20 restores; 10,000 uploads that are cut
 	GOTONG_SOAK=$(SOAK) $(GO) test ./internal/e2e -run 'TestSoak$$|TestFailover$$|TestWebhooksLoseNothing$$' -v -count 1 -timeout 60m
 	$(GO) test ./cmd/gotong -run 'TestBackupUnderLoad$$' -restores 20 -v -count 1 -timeout 20m
 	$(GO) test ./internal/store/postgres -run 'TestTail$$|TestPowerCut' -tail $(SOAK) -powercuts 20 -v -count 1 -timeout 60m
 	$(GO) test ./internal/httpapi/realtime -run 'TestDrainUnderLoad$$' -drained 500 -v -count 1
+	GOTONG_SOAK=$(SOAK) $(GO) test ./internal/httpapi -run 'TestUploadsCutAtAnyOffsetAreWhole$$' -v -count 1 -timeout 60m
 
 .PHONY: cover
 cover: install ## test coverage over all packages, as bin/cover.html
