@@ -273,7 +273,7 @@ func inserting(b *testing.B, address, name string, callers, nodes int, arrays bo
 	}}
 }
 
-// insert writes rows of one loop, of which so many are written, in one transaction.
+// insert writes so many rows in one transaction. The loop has written that many before.
 func insert(c *pgx.Conn, loop, written, rows int, arrays bool) error {
 	p, one := posts{maker: storetest.NewMaker("bare"), load: load{streams: 1, homes: 1}}, make([]store.Commit, 1)
 	p.next(one)

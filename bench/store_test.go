@@ -205,15 +205,7 @@ func BenchmarkSQLiteRead(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	p := posts{maker: storetest.NewMaker(s.Epoch()), load: load{batch: 200, streams: 10, homes: 1}}
-	batch := make([]store.Commit, 200)
-	for range 100 {
-		p.next(batch)
-		if _, err := store.CommitAll(b.Context(), s, batch); err != nil {
-			b.Fatal(err)
-		}
-	}
-	stream := batch[0].Request.Stream
+	stream := fill(b, s)
 	for _, n := range []uint64{1, 100, 500} {
 		b.Run(fmt.Sprintf("thread/events=%d", n), func(b *testing.B) {
 			for i := range b.N {

@@ -69,14 +69,7 @@ func BenchmarkSurrealRead(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.Cleanup(db.Close)
-		p := posts{maker: storetest.NewMaker(s.Epoch()), load: load{batch: 200, streams: 10, homes: 1}}
-		batch := make([]store.Commit, 200)
-		for range 100 {
-			p.next(batch)
-			if _, err := store.CommitAll(b.Context(), s, batch); err != nil {
-				b.Fatal(err)
-			}
-		}
+		stream := fill(b, s)
 		//nolint:unqueryvet // a copy of whole rows, and whole rows of it
 		const indexed = `DEFINE TABLE indexed; DEFINE INDEX place ON indexed FIELDS stream, seq;
 			INSERT INTO indexed (SELECT *, record::id(id)[0] AS stream, record::id(id)[1] AS seq, rand::ulid() AS id FROM event) RETURN NONE`
@@ -86,7 +79,6 @@ func BenchmarkSurrealRead(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		stream := batch[0].Request.Stream
 		for _, n := range []uint64{50, 500} {
 			b.Run(fmt.Sprintf("range/events=%d", n), func(b *testing.B) {
 				for i := range b.N {

@@ -48,7 +48,7 @@ type exporter struct {
 	name   string
 	ids    bool   // messages have ids
 	oneDay bool   // a file holds one day
-	step   string // the layout of times, of which equal ones count as one moment
+	step   string // the layout of times; messages whose times are equal in it are of one moment
 	write  func(tb testing.TB, list []said) []byte
 }
 
@@ -213,7 +213,7 @@ func postsIn(t *testing.T, x exporter, path string, list []said) map[string]Step
 	}
 	survey, read, err := opened(t, path, x.source)
 	if err != nil || survey.Messages != len(list) || survey.Unreadable > 0 {
-		t.Fatalf("%d messages, of which %+v was read, %v", len(list), survey.Summary, err)
+		t.Fatalf("%d messages were written; read: %+v, %v", len(list), survey.Summary, err)
 	}
 	steps, _ := stepsOf(t, read)
 	posts := map[string]Step{}
@@ -230,8 +230,8 @@ func postsIn(t *testing.T, x exporter, path string, list []said) map[string]Step
 }
 
 // TestTwoPartsAddUp: two parts of an export that overlap are together the whole, whichever
-// is imported first. Where messages have no ids, the first part has to hold all of the moment
-// in which the second begins.
+// is imported first. Where messages have no ids, the second part begins at a moment,
+// and the first part must hold all messages of that moment.
 func TestTwoPartsAddUp(t *testing.T) {
 	for name, x := range exporters() {
 		t.Run(name, func(t *testing.T) {

@@ -133,7 +133,7 @@ func formerMember(w *world, s gotong.Stream, end func(*world), stays bool) {
 		w.do(ani, affair, cases.CmdSeat, cases.Seating{UserID: a.UserID, TrackRoles: []cases.Role{cases.Participant}})
 	}
 	w.do(communitytest.User("dewi"), rt, group.CmdJoin, group.Join{})
-	his := w.post(budi, s, "Saya").EventIDs[0]
+	own := w.post(budi, s, "Saya").EventIDs[0]
 	var named []gotong.EventID
 	for _, text := range []string{"Halo @budi", "Halo @here", "Pagi @budi"} {
 		named = append(named, w.post(citra, s, text).EventIDs[0])
@@ -160,9 +160,9 @@ func formerMember(w *world, s gotong.Stream, end func(*world), stays bool) {
 		{"a hold", hold(named[1]), false},
 		{"its end", release(named[1]), false},
 		{"a deletion", func() { w.do(citra, s, thread.CmdDelete, thread.Delete{MessageID: named[2]}) }, false},
-		{"a reply", func() { w.do(citra, s, thread.CmdPost, thread.Post{Body: "Ya", ReplyTo: his}) }, false},
+		{"a reply", func() { w.do(citra, s, thread.CmdPost, thread.Post{Body: "Ya", ReplyTo: own}) }, false},
 		{"a message to all", func() { w.post(citra, s, "Halo @here") }, false},
-		{"a decision on their own", hold(his), true},
+		{"a decision on their own", hold(own), true},
 	}
 	for _, a := range acts {
 		a.do()

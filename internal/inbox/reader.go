@@ -220,8 +220,9 @@ func Given(changes []store.Change, kinds ...Kind) map[gotong.Stream]gotong.Insta
 }
 
 // Changed returns the users for whom these changes add items, or may change how one is
-// shown, because a message was edited or somebody decided about it. They are listed by the
-// stream of which they must still be members; an empty list stands for all its members.
+// shown, because a message was edited or somebody decided about it. The key is a
+// stream: of the users listed there, only its members learn of the change. An empty list
+// stands for all its members.
 // Items with a closed view, which former members see too, are under the stream of the
 // user's account.
 func Changed(changes []store.Change) map[gotong.Stream][]string {

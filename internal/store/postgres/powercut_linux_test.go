@@ -197,7 +197,7 @@ func commitUntilCut(t *testing.T, s *Store, disk *powered, n int, acked map[goto
 	return running.Wait
 }
 
-// intact follows a stream, in which every commit is one event, to its end.
+// intact reads a stream to its end. Each commit to it has one event.
 func intact(t *testing.T, s *Store, stream gotong.Stream, least uint64) {
 	t.Helper()
 	var prev gotong.Hash

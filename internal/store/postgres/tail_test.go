@@ -31,7 +31,7 @@ type pausing struct {
 func (c pausing) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if c.most > 0 {
-		time.Sleep(rand.N(c.most)) //nolint:forbidigo // a fault, which nothing waits for
+		time.Sleep(rand.N(c.most)) //nolint:forbidigo // the fault itself: a slow network; no test waits by it
 	}
 	return n, err //nolint:wrapcheck // passes it on
 }
