@@ -96,13 +96,13 @@ func TestFaultsAreCounted(t *testing.T) {
 			}
 			ack(0)
 		}, Result{RateLimited: 2}},
-		"a post is refused": {watched, each, func(post int, ack func(uint64), no func(problem)) {
+		"a post is rejected": {watched, each, func(post int, ack func(uint64), no func(problem)) {
 			if post == 70 {
 				no(problem{Status: 403})
 				return
 			}
 			ack(0)
-		}, Result{Refused: 1, Error: "refused a post: 403"}},
+		}, Result{Refused: 1, Error: "rejected a post: 403"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
