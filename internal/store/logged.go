@@ -36,6 +36,17 @@ func (l *Logged) Check(eras Eras) error {
 	return err
 }
 
+// Follows returns [ErrMalformed] unless the commit is the next one of a stream of this
+// home, which ends at seq, and of its partition, which ends at position.
+func (l *Logged) Follows(home gotong.Stream, seq, position uint64) error {
+	r := &l.Record
+	if home == "" || r.Partition != gotong.PartitionOf(home) || r.First != seq+1 || r.Position != position+1 {
+		return fmt.Errorf("%w: commit %d of partition %d, from event %d of %s, does not follow", ErrMalformed,
+			r.Position, r.Partition, r.First, r.Request.Stream)
+	}
+	return nil
+}
+
 // LoggedEvents is how many events these commits have.
 func LoggedEvents(list []Logged) (n int) {
 	for i := range list {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -156,6 +157,23 @@ func (r *Restoring) Check(eras Eras) error {
 		}
 	}
 	return nil
+}
+
+// TakeStep carries out a step of a copy with write, for [Mover.Restore], unless the step
+// is malformed. The first one brings the epochs.
+func (b *Base) TakeStep(step *Restoring, write func(Eras) error) error {
+	eras := b.Eras()
+	if step.From == "" {
+		eras = step.Eras
+	}
+	err := cmp.Or(step.Check(eras), CheckChanges(step.Documents, b.Collections))
+	if err == nil {
+		err = write(eras)
+	}
+	if err == nil && step.From == "" {
+		b.SetEras(eras)
+	}
+	return err
 }
 
 // Plan returns the commits, records, claims and documents of the step as what a batch

@@ -141,17 +141,47 @@ const Patience = 20 * time.Second
 // ErrOtherEpoch says that a tool has begun a new epoch, or moved another log in here.
 var ErrOtherEpoch = fmt.Errorf("%w: the log has begun another epoch since this node was started", ErrFailed)
 
+// Base is what an adapter knows of the database that it opened; adapters embed it.
+type Base struct {
+	Now         func() gotong.Instant // by which registers expire
+	Collections map[string]bool
+
+	eras atomic.Pointer[Eras]
+}
+
+// NewBase returns a base with these collections. Without now, registers never expire.
+func NewBase(collections []string, now func() gotong.Instant) (*Base, error) {
+	b := &Base{Now: now, Collections: map[string]bool{}}
+	if now == nil {
+		b.Now = func() gotong.Instant { return 0 }
+	}
+	for _, name := range collections {
+		if !collectionName.MatchString(name) {
+			return nil, fmt.Errorf("store: collection %q: a name has 1 to 48 characters of a-z0-9_", name)
+		}
+		b.Collections[name] = true
+	}
+	return b, nil
+}
+
+// Eras returns the epochs of the log.
+func (b *Base) Eras() Eras { return *b.eras.Load() }
+
+// SetEras replaces the epochs of the log.
+func (b *Base) SetEras(eras Eras) { b.eras.Store(&eras) }
+
+// Epoch implements [Log].
+func (b *Base) Epoch() gotong.Epoch { return b.Eras().Epoch() }
+
 // Node is what the adapters of shared databases have in common; they embed it.
 type Node struct {
+	*Base
 	Calls
 
-	Now         func() gotong.Instant // by which registers expire
-	Clock       Skew
-	Collections map[string]bool
-	Context     context.Context //nolint:containedctx // ends with Stop, for what outlives the call of Open
+	Clock   Skew
+	Context context.Context //nolint:containedctx // ends with Stop, for what outlives the call of Open
 
 	cancel  context.CancelFunc
-	eras    atomic.Pointer[Eras]
 	queue   *Writer[Batch]
 	closing sync.Once
 	ended   sync.WaitGroup
@@ -159,28 +189,14 @@ type Node struct {
 
 var collectionName = regexp.MustCompile(`^[a-z0-9_]{1,48}$`)
 
-// CheckCollection returns an error unless the name of a collection has 1 to 48
-// characters of a-z0-9_.
-func CheckCollection(name string) error {
-	if !collectionName.MatchString(name) {
-		return fmt.Errorf("store: collection %q: a name has 1 to 48 characters of a-z0-9_", name)
-	}
-	return nil
-}
-
 // NewNode returns a node with these collections. Without now, registers never expire;
 // without clock, no clock is compared.
 func NewNode(ctx context.Context, collections []string, now, clock func() gotong.Instant) (*Node, error) {
-	n := &Node{Now: now, Clock: Skew{Now: clock}, Collections: map[string]bool{}}
-	if now == nil {
-		n.Now = func() gotong.Instant { return 0 }
+	base, err := NewBase(collections, now)
+	if err != nil {
+		return nil, err
 	}
-	for _, name := range collections {
-		if err := CheckCollection(name); err != nil {
-			return nil, err
-		}
-		n.Collections[name] = true
-	}
+	n := &Node{Base: base, Clock: Skew{Now: clock}}
 	n.Context, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return n, nil
 }
@@ -228,15 +244,6 @@ func (n *Node) Submit(
 	b := Batch{batch, make([]Outcome, len(batch))}
 	n.queue.Submit(ctx, CommitWork(b, batch, b.Out, announce, done))
 }
-
-// Eras returns the epochs of the log.
-func (n *Node) Eras() Eras { return *n.eras.Load() }
-
-// SetEras replaces the epochs of the log.
-func (n *Node) SetEras(eras Eras) { n.eras.Store(&eras) }
-
-// Epoch implements [Log].
-func (n *Node) Epoch() gotong.Epoch { return n.Eras().Epoch() }
 
 // Failed implements [Health]. No state of a node outlives a failed call, so later
 // writes can always succeed.

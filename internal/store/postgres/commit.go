@@ -23,7 +23,7 @@ func (s *Store) settle(ctx context.Context, commits []store.Commit) ([]store.Out
 	for tries := 0; ; tries++ {
 		var p *store.Plan
 		l := &locking{need: &need, erases: erases, batch: commits}
-		err := s.transact(ctx, mode{}, func(b *batch) { l.ask(b, s.Now()) }, func(b *batch) error {
+		err := s.transact(ctx, sqlstore.How{}, func(b sqlstore.Batch) { l.ask(b, s.Now()) }, func(b sqlstore.Batch) error {
 			p = store.Decide(&l.view, commits, sent...)
 			if len(p.Written) == 0 {
 				return errNothing
@@ -71,7 +71,7 @@ const (
 		(SELECT data FROM events WHERE stream = (SELECT no FROM streams WHERE name = k.stream) AND seq = k.seq LIMIT 1) e`
 )
 
-func (l *locking) ask(b *batch, now gotong.Instant) {
+func (l *locking) ask(b sqlstore.Batch, now gotong.Instant) {
 	l.view = store.View{
 		Heads: map[gotong.Stream]gotong.Head{}, Records: map[gotong.RequestKey]store.Record{},
 		Claims: map[gotong.Claim]gotong.Stream{}, Registers: map[gotong.Key]store.Register{}, Now: now,
@@ -103,7 +103,7 @@ func (l *locking) ask(b *batch, now gotong.Instant) {
 		b.Ask(func(row sqlstore.Row) error {
 			r, err := sqlstore.ScanRegister(row)
 			l.present[r.Key] = true
-			if exists(&r, now) {
+			if sqlstore.Exists(&r, now) {
 				l.view.Registers[r.Key] = r
 			}
 			return err
@@ -114,7 +114,7 @@ func (l *locking) ask(b *batch, now gotong.Instant) {
 	}
 }
 
-func (l *locking) readOrigins(b *batch) {
+func (l *locking) readOrigins(b sqlstore.Batch) {
 	streams, seqs := eventKeys(l.erases)
 	b.Ask(func(row sqlstore.Row) error {
 		var e store.Event
@@ -144,7 +144,7 @@ const (
 )
 
 // write queues what a plan writes.
-func (l *locking) write(b *batch, p *store.Plan) {
+func (l *locking) write(b sqlstore.Batch, p *store.Plan) {
 	var rows []logRow
 	ends := map[gotong.Partition]uint64{}
 	for i := range p.Written {
@@ -174,7 +174,7 @@ func (l *locking) write(b *batch, p *store.Plan) {
 	for _, key := range slices.SortedFunc(maps.Keys(p.Registers), func(a, b gotong.Key) int {
 		return cmp.Or(cmp.Compare(a.Collection, b.Collection), cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Name, b.Name))
 	}) {
-		writeRegister(b, p.Registers[key], l.present[key])
+		sqlstore.WriteRegister(b, p.Registers[key], l.present[key])
 	}
 	writeDocuments(b, p.Documents)
 	if len(p.Erase) > 0 {

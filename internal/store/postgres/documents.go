@@ -28,8 +28,13 @@ func tableOf(name string) string {
 		more + "PRIMARY KEY (owner, name))" + index
 }
 
+func project(b sqlstore.Batch, _ []store.Step, docs map[gotong.Key][]byte) error {
+	writeDocuments(b, docs)
+	return nil
+}
+
 // writeDocuments queues the final values of documents, in the order of their keys.
-func writeDocuments(b *batch, docs map[gotong.Key][]byte) {
+func writeDocuments(b sqlstore.Batch, docs map[gotong.Key][]byte) {
 	puts, gone := map[string][]gotong.Key{}, map[string][]gotong.Key{}
 	keys := slices.SortedFunc(maps.Keys(docs), func(a, b gotong.Key) int {
 		return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Name, b.Name))
@@ -66,7 +71,7 @@ func ownerNames(keys []gotong.Key) []any {
 }
 
 // readDocuments queues the reads of single documents, one for each collection.
-func readDocuments(b *batch, keys []gotong.Key, into map[gotong.Key][]byte) {
+func readDocuments(b sqlstore.Batch, keys []gotong.Key, into map[gotong.Key][]byte) {
 	byCollection := map[string][]gotong.Key{}
 	for _, key := range keys {
 		byCollection[key.Collection] = append(byCollection[key.Collection], key)
@@ -81,7 +86,7 @@ func readDocuments(b *batch, keys []gotong.Key, into map[gotong.Key][]byte) {
 	}
 }
 
-func readRange(b *batch, of store.KeyRange, into *[]store.Document) {
+func readRange(b sqlstore.Batch, of store.KeyRange, into *[]store.Document) {
 	order := " ORDER BY name"
 	if of.Descending {
 		order += " DESC"
@@ -118,7 +123,7 @@ func (s *Store) FindTexts(ctx context.Context, f store.Finding) ([]store.Documen
 	fmt.Fprintf(&sql, " ORDER BY event DESC LIMIT %d", store.MaxRead)
 	return store.FindPages(&f, func(before gotong.EventID) (docs []store.Document, err error) {
 		args[1] = pgtype.UUID{Bytes: before, Valid: !before.IsZero()}
-		err = s.read(ctx, func(b *batch) {
+		err = s.read(ctx, func(b sqlstore.Batch) {
 			docs = nil
 			b.Ask(func(row sqlstore.Row) error {
 				d, err := sqlstore.ScanDocument(row, f.Collection)

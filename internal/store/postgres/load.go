@@ -25,7 +25,7 @@ func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, erro
 	if err := s.known(need); err != nil {
 		return snap, err
 	}
-	err := s.read(ctx, func(b *batch) {
+	err := s.read(ctx, func(b sqlstore.Batch) {
 		snap = store.Snapshot{
 			Heads: map[gotong.Stream]gotong.Head{}, Documents: map[gotong.Key][]byte{}, Ranges: make([][]store.Document, len(need.Ranges)),
 			Events: make([][]store.Event, len(need.Events)), Records: map[gotong.RequestKey]store.Record{},
@@ -66,7 +66,7 @@ func (s *Store) known(need store.Need) error {
 }
 
 // readStreams reads heads and events. The pages are whole once the batch is answered.
-func (s *Store) readStreams(b *batch, need *store.Need, heads map[gotong.Stream]gotong.Head) []*store.StreamPage {
+func (s *Store) readStreams(b sqlstore.Batch, need *store.Need, heads map[gotong.Stream]gotong.Head) []*store.StreamPage {
 	list, wanted := texts(need.Heads), map[gotong.Stream]bool{}
 	for _, stream := range need.Heads {
 		wanted[stream] = true
@@ -105,7 +105,7 @@ func (s *Store) readStreams(b *batch, need *store.Need, heads map[gotong.Stream]
 // Positions implements [store.Log].
 func (s *Store) Positions(ctx context.Context) (all [gotong.Partitions]uint64, err error) {
 	var epoch gotong.Epoch
-	err = s.read(ctx, func(b *batch) {
+	err = s.read(ctx, func(b sqlstore.Batch) {
 		readPositions(b, &all)
 		b.Ask(func(row sqlstore.Row) error { return row.Scan(&epoch) }, "SELECT value FROM meta WHERE name = 'epoch'")
 	})
@@ -124,7 +124,7 @@ func (s *Store) ReadPartition(
 	}
 	most := store.Bound(limit) + store.MaxCommitEvents // rows; so the page is full before a commit is cut
 	n, rows := 0, (*sqlstore.Commits)(nil)
-	err = s.read(ctx, func(b *batch) {
+	err = s.read(ctx, func(b sqlstore.Batch) {
 		b.Ask(func(row sqlstore.Row) error {
 			var end uint64
 			err := row.Scan(&end)

@@ -30,6 +30,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
 // Options are the settings of a [Store].
@@ -60,6 +61,7 @@ type Options struct {
 // concurrent use, and other processes may use the same schema.
 type Store struct {
 	*store.Node
+	sqlstore.Store
 
 	pool   *pgxpool.Pool
 	server *server
@@ -111,6 +113,13 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{Node: node, server: server}
+	s.Store = sqlstore.NewStore(sqlstore.DB{
+		Read: s.read, Write: s.write, Positions: readPositions, Project: project, Restore: restore,
+		Stream:  func(_ sqlstore.Batch, row sqlstore.Row) (store.StreamRow, int64, error) { return scanHead(row) },
+		Streams: "SELECT " + headColumns + " FROM streams WHERE no > $1 AND seq > 0 ORDER BY no",
+		Claims:  "SELECT space, name, stream FROM claims", Empty: isEmpty,
+		Lock: " FOR NO KEY UPDATE", Skip: " FOR UPDATE SKIP LOCKED", Greatest: "greatest", Waiting: "NOT dead",
+	}, node.Base)
 	if s.pool, err = pgxpool.NewWithConfig(s.Context, cfg); err == nil {
 		err = failure(s.prepare(ctx))
 	}

@@ -1,7 +1,7 @@
 package postgres
 
 import (
-	"context"
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -10,50 +10,17 @@ import (
 	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
-// Restore implements [store.Mover].
-func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
-	eras := s.Eras()
-	if step.From == "" {
-		eras = step.Eras
-	}
-	if err := step.Check(eras); err != nil {
-		return err
-	}
-	if err := store.CheckChanges(step.Documents, s.Collections); err != nil {
-		return err
-	}
-	r := &restoring{step: &step}
-	err := s.write(ctx, mode{alone: true, moves: true}, r.ask, func(b *batch) error {
-		if r.progress != step.From || step.From == "" && !r.empty {
-			return store.ErrConflict
-		}
-		if err := r.follow(); err != nil {
-			return err
-		}
-		if step.From == "" {
-			sqlstore.WriteEras(b, eras)
-		}
-		sqlstore.WriteMeta(b, "progress", step.To)
-		r.write(b)
-		return nil
-	})
-	switch {
-	case err == nil && step.From == "":
-		s.SetEras(eras)
-	case codeOf(err) == "23505":
-		err = fmt.Errorf("%w: a row exists already", store.ErrMalformed)
-	}
-	return err
-}
+// isEmpty is true if there are no rows but those of meta. A stream without an event
+// is none: a commit that was not written can leave it.
+const isEmpty = `NOT (EXISTS (SELECT FROM events) OR EXISTS (SELECT FROM streams WHERE seq > 0) OR EXISTS (SELECT FROM claims)
+	OR EXISTS (SELECT FROM registers) OR EXISTS (SELECT FROM cursors WHERE position > 0) OR EXISTS (SELECT FROM jobs))`
 
 // restoring is one step of a copy.
 type restoring struct {
-	step     *store.Restoring
-	progress string
-	empty    bool
-	ends     [gotong.Partitions]uint64
-	streams  map[gotong.Stream]*restored
-	written  int // streams
+	step    *store.Restoring
+	ends    [gotong.Partitions]uint64
+	streams map[gotong.Stream]*restored
+	written int // streams
 }
 
 // restored is a stream with the seq of the last event that was written.
@@ -61,6 +28,11 @@ type restored struct {
 	no   int64
 	home gotong.Stream
 	last uint64
+}
+
+func restore(step *store.Restoring) (ask func(sqlstore.Batch), tell func(sqlstore.Batch) error) {
+	r := &restoring{step: step}
+	return r.ask, r.tell
 }
 
 const (
@@ -73,10 +45,8 @@ const (
 )
 
 // ask writes the streams of the step, and then reads what its commits must follow.
-func (r *restoring) ask(b *batch) {
+func (r *restoring) ask(b sqlstore.Batch) {
 	r.streams, r.written = map[gotong.Stream]*restored{}, 0
-	b.Ask(func(row sqlstore.Row) error { return row.Scan(&r.progress, &r.empty) },
-		"SELECT coalesce((SELECT value FROM meta WHERE name = 'progress'), ''), "+isEmpty)
 	if list := r.step.Rows.Streams; len(list) > 0 {
 		var names []string
 		var h heads
@@ -106,29 +76,23 @@ func (r *restoring) ask(b *batch) {
 	readPositions(b, &r.ends)
 }
 
-// follow checks that the commits continue the log.
-func (r *restoring) follow() error {
+// tell checks that the commits continue the log, and writes them.
+func (r *restoring) tell(b sqlstore.Batch) error {
 	if r.written != len(r.step.Rows.Streams) {
 		return fmt.Errorf("%w: a stream exists already", store.ErrMalformed)
 	}
-	for i := range r.step.Commits {
-		c := &r.step.Commits[i].Record
-		s := r.streams[c.Request.Stream]
-		if s == nil || s.home == "" || c.Partition != gotong.PartitionOf(s.home) || c.First != s.last+1 ||
-			c.Position != r.ends[c.Partition]+1 {
-			return fmt.Errorf("%w: commit %d of partition %d, from event %d of %s, does not follow", store.ErrMalformed,
-				c.Position, c.Partition, c.First, c.Request.Stream)
-		}
-		s.last, r.ends[c.Partition] = c.Last, c.Position
-	}
-	return nil
-}
-
-func (r *restoring) write(b *batch) {
 	l := locking{numbers: map[gotong.Stream]int64{}}
 	for name, s := range r.streams {
 		l.numbers[name] = s.no
 	}
+	for i := range r.step.Commits {
+		c := &r.step.Commits[i]
+		s := cmp.Or(r.streams[c.Record.Request.Stream], &restored{})
+		if err := c.Follows(s.home, s.last, r.ends[c.Record.Partition]); err != nil {
+			return err
+		}
+		s.last, r.ends[c.Record.Partition] = c.Record.Last, c.Record.Position
+	}
 	l.write(b, r.step.Plan())
-	sqlstore.Restore(b, &r.step.Rows)
+	return nil
 }

@@ -65,7 +65,7 @@ func requests[T any](rows []logRow, get func(*store.Record) T) []*T {
 	})
 }
 
-func writeLog(b *batch, rows []logRow) {
+func writeLog(b sqlstore.Batch, rows []logRow) {
 	if len(rows) == 0 {
 		return
 	}
@@ -122,7 +122,7 @@ const selectRecords = "SELECT " + sqlstore.RecordColumns + `, k.stream FROM unne
 		WHERE request_id = k.id AND actor = k.actor AND request_id IS NOT NULL
 		AND stream = (SELECT no FROM streams WHERE name = k.stream) LIMIT 1) e`
 
-func readRecords(b *batch, list []gotong.RequestKey, into map[gotong.RequestKey]store.Record) {
+func readRecords(b sqlstore.Batch, list []gotong.RequestKey, into map[gotong.RequestKey]store.Record) {
 	if len(list) == 0 {
 		return
 	}
@@ -135,7 +135,7 @@ func readRecords(b *batch, list []gotong.RequestKey, into map[gotong.RequestKey]
 	}, selectRecords, requestArgs(list)...)
 }
 
-func readClaims(b *batch, list []gotong.Claim, into map[gotong.Claim]gotong.Stream) {
+func readClaims(b sqlstore.Batch, list []gotong.Claim, into map[gotong.Claim]gotong.Stream) {
 	if len(list) == 0 {
 		return
 	}
@@ -149,7 +149,7 @@ func readClaims(b *batch, list []gotong.Claim, into map[gotong.Claim]gotong.Stre
 		columns(list, func(c gotong.Claim) []string { return []string{c.Space, c.Name} })...)
 }
 
-func readPositions(b *batch, into *[gotong.Partitions]uint64) {
+func readPositions(b sqlstore.Batch, into *[gotong.Partitions]uint64) {
 	b.Ask(func(row sqlstore.Row) error { return scanPosition(row, into) }, "SELECT no, position FROM partitions")
 }
 

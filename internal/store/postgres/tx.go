@@ -110,7 +110,7 @@ func failure(err error) error {
 
 // read reads several things in one snapshot and one round trip. It repeats that while
 // the connection is lost, so ask is called with a new batch each time.
-func (s *Store) read(ctx context.Context, ask func(b *batch)) error {
+func (s *Store) read(ctx context.Context, ask func(sqlstore.Batch)) error {
 	end, err := s.Begin(ctx)
 	if err != nil {
 		return err
@@ -152,14 +152,6 @@ func (s *Store) rollback(ctx context.Context, c *pgxpool.Conn, err error) {
 	}
 }
 
-// mode is how a transaction writes.
-type mode struct {
-	lazy  bool // it needs no sync of its own
-	alone bool // no other transaction runs at the same time
-	seals bool // it is carried out in a sealed store too
-	moves bool // it is carried out while a copy is unfinished too, and in any epoch
-}
-
 // errNothing ends a transaction that has nothing to write.
 var errNothing = errors.New("postgres: nothing to write")
 
@@ -183,13 +175,13 @@ const (
 
 // begin queues the beginning of a transaction. What closes the store is read once the
 // gate is held.
-func (s *Store) begin(b *batch, m mode) {
+func (s *Store) begin(b *batch, how sqlstore.How) {
 	b.Write("BEGIN")
 	lock, limits := "_shared", selectLimits
-	if m.alone {
+	if how.Alone {
 		lock = ""
 	}
-	if m.lazy {
+	if how.Lazy {
 		limits = selectLazy
 	}
 	b.Write(limits)
@@ -203,13 +195,13 @@ func (s *Store) begin(b *batch, m mode) {
 			return err
 		}
 		switch {
-		case sealed != "" && !m.seals:
+		case sealed != "" && !how.Seals:
 			return store.ErrSealed
-		case progress != "" && !m.moves:
+		case progress != "" && !how.Moves:
 			return store.ErrUnfinished
-		case epoch != string(s.Epoch()) && !m.moves:
+		case epoch != string(s.Epoch()) && !how.Moves:
 			return store.ErrOtherEpoch
-		case !m.lazy:
+		case !how.Lazy:
 			return checkSync(syncs)
 		default:
 			return nil
@@ -219,7 +211,7 @@ func (s *Store) begin(b *batch, m mode) {
 
 // transact carries out one transaction: ask fills its first round trip, tell the
 // second one, unless it returns an error; errNothing is none for the caller.
-func (s *Store) transact(ctx context.Context, m mode, ask func(b *batch), tell func(b *batch) error) error {
+func (s *Store) transact(ctx context.Context, how sqlstore.How, ask func(sqlstore.Batch), tell func(sqlstore.Batch) error) error {
 	if err := s.Clock.Fault(); err != nil {
 		return err
 	}
@@ -229,7 +221,7 @@ func (s *Store) transact(ctx context.Context, m mode, ask func(b *batch), tell f
 	}
 	defer c.Release()
 	b := &batch{}
-	s.begin(b, m)
+	s.begin(b, how)
 	ask(b)
 	if err = trip(ctx, c, b); err == nil {
 		b = &batch{}
@@ -262,7 +254,7 @@ func (*Store) commit(ctx context.Context, c *pgxpool.Conn, b *batch) error {
 
 // write is transact for a call that is not a commit. It repeats a transaction that
 // wrote nothing because of others, or of the connection.
-func (s *Store) write(ctx context.Context, m mode, ask func(b *batch), tell func(b *batch) error) error {
+func (s *Store) write(ctx context.Context, how sqlstore.How, ask func(sqlstore.Batch), tell func(sqlstore.Batch) error) error {
 	end, err := s.Begin(ctx)
 	if err != nil {
 		return err
@@ -270,7 +262,11 @@ func (s *Store) write(ctx context.Context, m mode, ask func(b *batch), tell func
 	defer end()
 	ctx, cancel := context.WithTimeout(ctx, store.Patience)
 	defer cancel()
-	return failure(store.Retry(ctx, func() error { return s.transact(ctx, m, ask, tell) }, func(err error) bool {
-		return errors.As(err, new(lost)) || !m.alone && collided(err)
-	}))
+	err = store.Retry(ctx, func() error { return s.transact(ctx, how, ask, tell) }, func(err error) bool {
+		return errors.As(err, new(lost)) || !how.Alone && collided(err)
+	})
+	if how.Moves && codeOf(err) == "23505" {
+		return fmt.Errorf("%w: a row exists already", store.ErrMalformed)
+	}
+	return failure(err)
 }

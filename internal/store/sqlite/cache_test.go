@@ -41,7 +41,7 @@ func TestCacheGrows(t *testing.T) {
 	check(t, s.writer.conn.once("CREATE TABLE padding (b BLOB)"))
 	check(t, s.writer.conn.once("INSERT INTO padding VALUES (zeroblob(40 << 20))"))
 	for range wakeRows / transactionRows {
-		check(t, s.write(t.Context(), 1, func(*writer) error { return nil }))
+		check(t, s.queue.Do(t.Context(), func(*writer) error { return nil }, 1))
 	}
 	expect("grown", 8192, 2048)
 	check(t, s.Close())

@@ -22,9 +22,6 @@ type collection struct {
 func makeCollections(c *conn, names []string, made bool) (map[string]collection, error) {
 	all := make(map[string]collection, len(names))
 	for _, name := range names {
-		if err := store.CheckCollection(name); err != nil {
-			return nil, err
-		}
 		t := "doc_" + name
 		if !made && store.OfTexts(name) {
 			if err := makeTexts(c, name); err != nil {

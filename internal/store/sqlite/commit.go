@@ -21,14 +21,14 @@ func (s *Store) Submit(
 	}
 	out := make([]store.Outcome, len(batch))
 	write := func(w *writer) (err error) {
-		if err := w.gate(); err != nil {
+		if err := w.gate(sqlstore.How{}); err != nil {
 			return err
 		}
 		if err := w.sound(batch); err != nil {
 			return err
 		}
 		for i := range batch {
-			if out[i], err = w.commit(&batch[i], s.now()); err != nil {
+			if out[i], err = w.commit(&batch[i], s.Now()); err != nil {
 				return fmt.Errorf("a commit to %s: %w", batch[i].Request.Stream, err)
 			}
 		}

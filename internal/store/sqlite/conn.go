@@ -106,9 +106,15 @@ func (c *conn) ask(sql string, take func(sqlstore.Row) error, args ...any) error
 
 // batch is statements that run at once, up to the first one that fails.
 type batch struct {
-	conn *conn
-	err  error
+	conn    *conn
+	ends    *ends
+	reading *reading // nil in a transaction that writes
+	writes  int
+	err     error
 }
+
+// own returns the batch that this package passed on.
+func own(b sqlstore.Batch) *batch { return b.(*batch) } //nolint:forcetypeassert // there is no other one
 
 // run runs the statements that f adds.
 func (c *conn) run(f func(b *batch)) error {
@@ -128,6 +134,7 @@ func (b *batch) Ask(take func(sqlstore.Row) error, sql string, args ...any) {
 func (b *batch) Write(sql string, args ...any) {
 	if b.err == nil {
 		b.err = b.conn.exec(sql, args...)
+		b.writes++
 	}
 }
 

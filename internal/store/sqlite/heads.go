@@ -179,7 +179,7 @@ func (w *writer) head(s gotong.Stream) (*head, error) {
 	if found := w.tip.head(s, w.ends.key); found != nil {
 		return found, nil
 	}
-	read, err := readHead(w.conn, s, *w.eras.Load())
+	read, err := readHead(w.conn, s, w.base.Eras())
 	if err == nil && read.no != 0 && !read.bad {
 		w.tip.keep(s, &read)
 	}

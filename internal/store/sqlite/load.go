@@ -7,6 +7,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
 // reading is one read transaction, and where the log ended when it began.
@@ -22,7 +23,7 @@ type reading struct {
 // begin begins to read. The ends are exact: those of the tip, which are of this
 // moment or before it, and the rows that were written since.
 func (s *Store) begin(c *conn) (*reading, error) {
-	r := &reading{conn: c, ends: s.writer.tip.now(), eras: *s.eras.Load(), tip: &s.writer.tip}
+	r := &reading{conn: c, ends: s.writer.tip.now(), eras: s.Eras(), tip: &s.writer.tip}
 	r.known = r.key
 	err := c.exec("BEGIN")
 	if err == nil {
@@ -74,6 +75,15 @@ func (s *Store) read(ctx context.Context, f func(*reading) error) error {
 	case <-s.closed:
 		return store.ErrClosed
 	}
+}
+
+// ask is read for what the stores on SQL databases have in common.
+func (s *Store) ask(ctx context.Context, ask func(sqlstore.Batch)) error {
+	return s.read(ctx, func(r *reading) error {
+		b := batch{conn: r.conn, ends: &r.ends, reading: r}
+		ask(&b)
+		return b.err
+	})
 }
 
 // readOn reads on a connection and gives it back, or one in its place where a
@@ -188,7 +198,7 @@ func (s *Store) loadSide(c *conn, need store.Need, snap *store.Snapshot) error {
 	snap.Registers = make(map[gotong.Key]store.Register, len(need.Registers))
 	snap.Cursors = make(map[store.CursorKey]uint64, len(need.Cursors))
 	for _, key := range need.Registers {
-		r, err := readRegister(c, key, s.now())
+		r, err := readRegister(c, key, s.Now())
 		if err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"cmp"
-	"context"
 	"errors"
 
 	"gotong.dev/gotong"
@@ -16,14 +15,6 @@ func readMeta(c *conn) (meta map[string]string, err error) {
 	return meta, err
 }
 
-func writeMeta(c *conn, name, value string) error {
-	return c.run(func(b *batch) { sqlstore.WriteMeta(b, name, value) })
-}
-
-func writeEras(c *conn, eras store.Eras) error {
-	return c.run(func(b *batch) { sqlstore.WriteEras(b, eras) })
-}
-
 // openEras reads the epochs of this history, or begins one.
 func openEras(c *conn) (store.Eras, error) {
 	meta, err := readMeta(c)
@@ -32,15 +23,15 @@ func openEras(c *conn) (store.Eras, error) {
 		return eras, cmp.Or(err, bad)
 	}
 	first := store.FirstEra(cmp.Or(gotong.Epoch(meta["epoch"]), store.NewEpoch()))
-	return first, writeEras(c, first)
+	return first, c.run(func(b *batch) { sqlstore.WriteEras(b, first) })
 }
 
-// gate is why the file takes no writes now; nil where it does.
-func (w *writer) gate() error {
+// gate is why the file takes no such writes now; nil where it does.
+func (w *writer) gate(how sqlstore.How) error {
 	switch {
-	case w.sealed != "":
+	case w.sealed != "" && !how.Seals:
 		return store.ErrSealed
-	case w.progress != "":
+	case w.progress != "" && !how.Moves:
 		return store.ErrUnfinished
 	default:
 		return nil
@@ -53,69 +44,16 @@ func harmless(err error) bool {
 		errors.Is(err, errBadHead)
 }
 
-// State implements [store.Mover].
-func (s *Store) State(ctx context.Context) (state store.State, err error) {
-	err = s.read(ctx, func(r *reading) error {
-		return r.run(func(b *batch) { sqlstore.ReadState(b, isEmpty, &state) })
-	})
-	return state, err
-}
-
 const isEmpty = `NOT (EXISTS (SELECT 1 FROM streams) OR EXISTS (SELECT 1 FROM claims)
 	OR EXISTS (SELECT 1 FROM registers) OR EXISTS (SELECT 1 FROM cursors) OR EXISTS (SELECT 1 FROM jobs))`
 
-// Seal implements [store.Mover].
-func (s *Store) Seal(ctx context.Context, note string) error {
-	return s.perform(ctx, 0, func(w *writer) error {
-		w.sealed = note
-		return writeMeta(w.conn, "sealed", note)
-	})
-}
-
-// Renew implements [store.Mover].
-func (s *Store) Renew(ctx context.Context, epoch gotong.Epoch) error {
-	var next store.Eras
-	err := s.write(ctx, 0, func(w *writer) error {
-		if next = s.eras.Load().Next(epoch, w.ends.positions); next.Check() != nil {
-			return next.Check()
-		}
-		return writeEras(w.conn, next)
-	})
-	if err == nil {
-		s.eras.Store(&next)
-	}
-	return err
-}
-
-const (
-	selectStreams = "SELECT name, home, no FROM streams WHERE no > $1 ORDER BY no"
-	selectClaims  = `SELECT c.space, c.name, s.name FROM claims c JOIN streams s ON s.no = c.stream
-		WHERE (c.space, c.name) > ($1, $2) ORDER BY c.space, c.name`
-)
-
-// Rows implements [store.Mover].
-func (s *Store) Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error) {
-	page, err := sqlstore.NewPage(section, after, limit, s.collections)
-	if err != nil {
-		return store.Rows{}, err
-	}
-	err = s.read(ctx, func(r *reading) error {
-		of := sqlstore.Tables{Streams: selectStreams, Claims: selectClaims, Stream: r.stream}
-		return r.run(func(b *batch) { page.Read(b, of, s.now()) })
-	})
-	if err != nil {
-		return store.Rows{}, err
-	}
-	return page.Rows()
-}
-
-// stream returns the stream of a row, and its number.
-func (r *reading) stream(row sqlstore.Row) (stream store.StreamRow, no int64, err error) {
+// streamOf returns the stream of a row, and its number.
+func streamOf(b sqlstore.Batch, row sqlstore.Row) (stream store.StreamRow, no int64, err error) {
 	var home gotong.Stream
 	if err := row.Scan(&stream.Stream, &home, &no); err != nil {
 		return stream, 0, err
 	}
-	h, err := r.headOf(stream.Stream, no, home)
+	h, err := own(b).reading.headOf(stream.Stream, no, home)
 	stream.Head = h.Head
 	return stream, no, err
 }

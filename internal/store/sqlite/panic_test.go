@@ -37,7 +37,8 @@ func TestPanicInAWrite(t *testing.T) {
 		What: func(*writer) error { <-release; return nil }, Done: func(error) {},
 	})
 	s.queue.Submit(t.Context(), &store.Work[op]{
-		What: func(w *writer) error { return writeMeta(w.conn, "sealed", "half") }, Done: func(err error) { shared <- err },
+		What: func(w *writer) error { return w.conn.exec("INSERT INTO meta VALUES ('sealed', 'half')") },
+		Done: func(err error) { shared <- err },
 	})
 	faulty := make(chan error, 1)
 	s.queue.Submit(t.Context(), &store.Work[op]{

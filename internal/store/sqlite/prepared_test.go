@@ -27,10 +27,10 @@ func (p prepared) Close() error {
 		p.check(c)
 		p.readers <- c
 	}
-	_ = p.perform(context.Background(), 0, func(w *writer) error { // not of a store that is closed or has failed
+	_ = p.queue.Do(context.Background(), func(w *writer) error { // not of a store that is closed or has failed
 		p.check(w.conn)
 		return nil
-	})
+	}, 0)
 	return p.Store.Close()
 }
 

@@ -1,50 +1,12 @@
 package sqlite
 
 import (
-	"context"
-	"errors"
 	"fmt"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
-	"gotong.dev/gotong/internal/store/sqlstore"
 	"zombiezen.com/go/sqlite"
 )
-
-// Restore implements [store.Mover].
-func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
-	eras := *s.eras.Load()
-	if step.From == "" {
-		eras = step.Eras
-	}
-	if err := errors.Join(step.Check(eras), store.CheckChanges(step.Documents, s.collections)); err != nil {
-		return err
-	}
-	err := s.perform(ctx, 0, func(w *writer) error {
-		if w.sealed != "" {
-			return store.ErrSealed
-		}
-		if w.progress != step.From {
-			return store.ErrConflict
-		}
-		if step.From == "" {
-			empty := false
-			err := w.conn.ask("SELECT "+isEmpty, func(row sqlstore.Row) error { return row.Scan(&empty) })
-			if err != nil || !empty {
-				return errors.Join(err, store.ErrConflict)
-			}
-			if err := writeEras(w.conn, eras); err != nil {
-				return err
-			}
-		}
-		w.progress = step.To
-		return errors.Join(writeMeta(w.conn, "progress", step.To), once(w.restore(&step)))
-	})
-	if err == nil && step.From == "" {
-		s.eras.Store(&eras)
-	}
-	return err
-}
 
 // once turns a row that exists into the fault of the step that it is.
 func once(err error) error {
@@ -54,9 +16,10 @@ func once(err error) error {
 	return err
 }
 
+// restore writes a step of a copy.
 func (w *writer) restore(step *store.Restoring) error {
-	for i := range step.Rows.Streams {
-		if err := w.restoreStream(&step.Rows.Streams[i]); err != nil {
+	for _, r := range step.Rows.Streams {
+		if _, err := w.addStream(r.Stream, r.Head.Home); err != nil {
 			return err
 		}
 	}
@@ -84,13 +47,8 @@ func (w *writer) restore(step *store.Restoring) error {
 			return err
 		}
 	}
-	w.rows += step.Len() + len(step.Documents)
-	return errors.Join(w.conn.run(func(b *batch) { sqlstore.Restore(b, &step.Rows) }), w.change(step.Documents, false))
-}
-
-func (w *writer) restoreStream(r *store.StreamRow) error {
-	_, err := w.addStream(r.Stream, r.Head.Home)
-	return err
+	w.rows += len(step.Rows.Streams) + len(step.Rows.Claims) + len(step.Documents)
+	return w.change(step.Documents, false)
 }
 
 // addStream gives a stream its number.
@@ -113,20 +71,14 @@ func (w *writer) place(s gotong.Stream) (*head, error) {
 }
 
 func (w *writer) restoreCommit(l *store.Logged) error {
-	stream := l.Record.Request.Stream
-	h, err := w.head(stream)
+	h, err := w.head(l.Record.Request.Stream)
+	if err == nil {
+		err = l.Follows(h.Home, h.Seq, w.ends.positions[l.Record.Partition])
+	}
 	if err != nil {
 		return err
 	}
-	if h.no == 0 || l.Record.Partition != gotong.PartitionOf(h.Home) {
-		return fmt.Errorf("%w: commit %d of partition %d is of no stream that was written",
-			store.ErrMalformed, l.Record.Position, l.Record.Partition)
-	}
-	if r := &l.Record; r.First != h.Seq+1 || r.Position != w.ends.positions[r.Partition]+1 {
-		return fmt.Errorf("%w: commit %d of partition %d, from event %d of %s, does not follow", store.ErrMalformed,
-			r.Position, r.Partition, r.First, stream)
-	}
 	next := head{Head: l.Head(h.Home), no: h.no}
-	w.dirty[stream] = &next
+	w.dirty[l.Record.Request.Stream] = &next
 	return w.insert(&next, &l.Record, l.Events)
 }

@@ -31,6 +31,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/regular"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
 // Options are the settings of a [Store].
@@ -54,9 +55,10 @@ var ErrReadOnly = errors.New("sqlite: the file is open for reading only")
 
 // Store implements [store.Whole] on one file. It is safe for concurrent use.
 type Store struct {
+	*store.Base
+	sqlstore.Store
+
 	path        string
-	eras        atomic.Pointer[store.Eras]
-	now         func() gotong.Instant
 	collections map[string]collection
 	readOnly    bool
 	lock        *os.File // nil if readOnly
@@ -82,10 +84,12 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s := &Store{now: o.Now, count: o.Readers, readOnly: o.ReadOnly, closed: make(chan struct{})}
-	if s.now == nil {
-		s.now = func() gotong.Instant { return 0 }
+	base, err := store.NewBase(o.Collections, o.Now)
+	if err != nil {
+		return nil, err
 	}
+	s := &Store{Base: base, count: o.Readers, readOnly: o.ReadOnly, closed: make(chan struct{})}
+	s.Store = sqlstore.NewStore(s.db(), base)
 	if s.count <= 0 {
 		s.count = 4
 	}
@@ -94,6 +98,21 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", path, err), s.release())
 	}
 	return s, nil
+}
+
+func (s *Store) db() sqlstore.DB {
+	return sqlstore.DB{
+		Read: s.ask, Write: s.write, Greatest: "max", Waiting: "dead = 0", Empty: isEmpty,
+		Streams: "SELECT name, home, no FROM streams WHERE no > $1 ORDER BY no", Stream: streamOf,
+		Claims:    "SELECT space, name, (SELECT name FROM streams WHERE no = stream) FROM claims",
+		Positions: func(b sqlstore.Batch, into *[gotong.Partitions]uint64) { *into = own(b).ends.positions },
+		Project: func(_ sqlstore.Batch, steps []store.Step, _ map[gotong.Key][]byte) error {
+			return s.writer.project(steps)
+		},
+		Restore: func(step *store.Restoring) (func(sqlstore.Batch), func(sqlstore.Batch) error) {
+			return func(sqlstore.Batch) {}, func(sqlstore.Batch) error { return s.writer.restore(step) }
+		},
+	}
 }
 
 func (s *Store) open(path string, o Options) error {
@@ -106,7 +125,7 @@ func (s *Store) open(path string, o Options) error {
 		return err
 	}
 	c.kind = writerCache
-	s.writer = &writer{conn: c, size: &s.size, now: s.now, eras: &s.eras, tip: tip{heads: heads{most: generation}}}
+	s.writer = &writer{conn: c, size: &s.size, base: s.Base, tip: tip{heads: heads{most: generation}}}
 	if err := s.prepare(c, o.Collections); err != nil {
 		return err
 	}
@@ -247,7 +266,7 @@ func (s *Store) prepare(c *conn, names []string) error {
 	if err != nil {
 		return err
 	}
-	s.eras.Store(&eras)
+	s.SetEras(eras)
 	if !s.readOnly {
 		if _, err = checkpoint(c, "TRUNCATE"); err != nil { // a crash may have left erased content in the WAL
 			return err
@@ -255,9 +274,6 @@ func (s *Store) prepare(c *conn, names []string) error {
 	}
 	return errors.Join(s.writer.reload(), s.writer.fit())
 }
-
-// Epoch implements [store.Log].
-func (s *Store) Epoch() gotong.Epoch { return s.eras.Load().Epoch() }
 
 // Close waits for the calls that run and writes what is queued, then closes the
 // file. Every later call fails with [store.ErrClosed].

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
 // op is one thing to write. It runs inside a transaction that it shares with
@@ -16,25 +18,30 @@ import (
 // transaction back.
 type op func(*writer) error
 
-// write is perform for all that a sealed or unfinished store refuses.
-func (s *Store) write(ctx context.Context, size int, run op) error {
-	return s.perform(ctx, size, open(run))
-}
-
-// open lets an op run only while the store is neither sealed nor unfinished.
-func open(run op) op {
-	return func(w *writer) error {
-		if err := w.gate(); err != nil {
-			return err
+// write runs a transaction of [sqlstore.DB]. ctx takes back only what has not begun.
+func (s *Store) write(ctx context.Context, how sqlstore.How, ask func(sqlstore.Batch), tell func(sqlstore.Batch) error) error {
+	run := func(w *writer) error {
+		b := batch{conn: w.conn, ends: &w.ends}
+		if b.err = w.gate(how); b.err == nil {
+			ask(&b)
 		}
-		return run(w)
+		if b.err != nil {
+			return b.err
+		}
+		err := tell(&b)
+		w.rows += b.writes
+		if err = cmp.Or(b.err, err); err == nil && how.Moves {
+			err = w.readGate()
+		}
+		if how.Moves {
+			err = once(err)
+		}
+		return err
 	}
-}
-
-// perform runs an op that writes about size bytes, and returns its outcome. ctx
-// takes back only what has not begun.
-func (s *Store) perform(ctx context.Context, size int, run op) error {
-	return s.queue.Do(ctx, run, size)
+	if how.Lazy {
+		return s.queue.DoLazily(ctx, run, how.Size)
+	}
+	return s.queue.Do(ctx, run, how.Size)
 }
 
 // Failed implements [store.Health].
@@ -44,10 +51,9 @@ func (s *Store) Failed() error { return s.queue.Failed() }
 // goroutine at a time uses it: the one that has the queue's turn.
 type writer struct {
 	conn        *conn
-	now         func() gotong.Instant
+	base        *store.Base
 	collections map[string]collection
 
-	eras         *atomic.Pointer[store.Eras]
 	tip          tip                     // what was committed
 	ends         ends                    // with what this transaction wrote
 	dirty        map[gotong.Stream]*head // changed by this transaction
@@ -60,11 +66,6 @@ type writer struct {
 	erased       bool // the WAL still holds erased content
 	putOff       bool // somebody reads it
 	lazy         bool // transactions are not synced now
-}
-
-// writeLazily is write for an op that needs no sync of its own.
-func (s *Store) writeLazily(ctx context.Context, size int, run op) error {
-	return s.queue.DoLazily(ctx, open(run), size)
 }
 
 // writeAll writes ops in one transaction, and then tends the WAL. If one fails
@@ -174,10 +175,15 @@ func (w *writer) reload() error {
 	var err error
 	if w.ends, err = readEnds(w.conn); err == nil {
 		w.tip.reset(w.ends)
-		var meta map[string]string
-		meta, err = readMeta(w.conn)
-		w.sealed, w.progress = meta["sealed"], meta["progress"]
+		err = w.readGate()
 	}
+	return err
+}
+
+// readGate reads why the file takes no writes.
+func (w *writer) readGate() error {
+	meta, err := readMeta(w.conn)
+	w.sealed, w.progress = meta["sealed"], meta["progress"]
 	return err
 }
 
@@ -189,7 +195,7 @@ const (
 )
 
 func (w *writer) purge() error {
-	now := w.now()
+	now := w.base.Now()
 	if now < w.purged+purgeEvery {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -20,8 +21,8 @@ func ReadMeta(b Batch, into map[string]string) {
 	}, "SELECT name, value FROM meta")
 }
 
-// WriteMeta writes a row of meta; an empty value deletes it.
-func WriteMeta(b Batch, name, value string) {
+// writeMeta writes a row of meta; an empty value deletes it.
+func writeMeta(b Batch, name, value string) {
 	if value == "" {
 		b.Write("DELETE FROM meta WHERE name = $1", name)
 		return
@@ -32,22 +33,8 @@ func WriteMeta(b Batch, name, value string) {
 // WriteEras writes the epochs of the log. The present one stands there for people too.
 func WriteEras(b Batch, eras store.Eras) {
 	text, _ := json.Marshal(eras) //nolint:errchkjson // names and numbers always have a JSON form
-	WriteMeta(b, "eras", string(text))
-	WriteMeta(b, "epoch", string(eras.Epoch()))
-}
-
-// ReadState reads the state of a store. empty is the condition that there are no rows
-// but those of meta.
-func ReadState(b Batch, empty string, into *store.State) {
-	meta := map[string]string{}
-	ReadMeta(b, meta)
-	b.Ask(func(row Row) (err error) {
-		if err = row.Scan(&into.Empty); err == nil {
-			into.Sealed, into.Progress = meta["sealed"], meta["progress"]
-			into.Eras, err = store.ParseEras(meta["eras"])
-		}
-		return err
-	}, "SELECT "+empty)
+	writeMeta(b, "eras", string(text))
+	writeMeta(b, "epoch", string(eras.Epoch()))
 }
 
 // ReadApplied counts the migrations that the database has. It fails if it has others.
@@ -63,22 +50,87 @@ func ReadApplied(b Batch, list []store.Migration, n *int) {
 	}, "SELECT number, name, checksum FROM migrations ORDER BY number")
 }
 
-// Tables are what differs between databases in the sections of [store.Mover.Rows].
-type Tables struct {
-	Streams string // after number $1, in order of number
-	Claims  string // space, name and stream, after space $1 and name $2, in their order
-	// Stream returns the stream of a row and its number. One without an event is
-	// passed over.
-	Stream func(Row) (store.StreamRow, int64, error)
+// State implements [store.Mover].
+func (s *Store) State(ctx context.Context) (state store.State, err error) {
+	err = s.db.Read(ctx, func(b Batch) {
+		meta := map[string]string{}
+		ReadMeta(b, meta)
+		b.Ask(func(row Row) (err error) {
+			if err = row.Scan(&state.Empty); err == nil {
+				state.Sealed, state.Progress = meta["sealed"], meta["progress"]
+				state.Eras, err = store.ParseEras(meta["eras"])
+			}
+			return err
+		}, "SELECT "+s.db.Empty)
+	})
+	return state, err
+}
+
+// Seal implements [store.Mover]. It waits for the transactions that have begun.
+func (s *Store) Seal(ctx context.Context, note string) error {
+	return s.db.Write(ctx, How{Alone: true, Seals: true, Moves: true}, func(Batch) {}, func(b Batch) error {
+		writeMeta(b, "sealed", note)
+		return nil
+	})
+}
+
+// Renew implements [store.Mover].
+func (s *Store) Renew(ctx context.Context, epoch gotong.Epoch) error {
+	var positions [gotong.Partitions]uint64
+	var next store.Eras
+	err := s.db.Write(ctx, How{Alone: true}, func(b Batch) { s.db.Positions(b, &positions) }, func(b Batch) error {
+		next = s.base.Eras().Next(epoch, positions)
+		WriteEras(b, next)
+		return next.Check()
+	})
+	if err == nil {
+		s.base.SetEras(next)
+	}
+	return err
+}
+
+// Restore implements [store.Mover].
+func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
+	return s.base.TakeStep(&step, func(eras store.Eras) error {
+		progress, empty := "", false
+		ask, tell := s.db.Restore(&step)
+		return s.db.Write(ctx, How{Alone: true, Moves: true}, func(b Batch) {
+			b.Ask(func(row Row) error { return row.Scan(&progress, &empty) },
+				"SELECT coalesce((SELECT value FROM meta WHERE name = 'progress'), ''), "+s.db.Empty)
+			ask(b)
+		}, func(b Batch) error {
+			if progress != step.From || step.From == "" && !empty {
+				return store.ErrConflict
+			}
+			if step.From == "" {
+				WriteEras(b, eras)
+			}
+			writeMeta(b, "progress", step.To)
+			restoreSide(b, &step.Rows)
+			return tell(b)
+		})
+	})
+}
+
+// Rows implements [store.Mover].
+func (s *Store) Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error) {
+	p, err := newPage(section, after, limit, s.base.Collections)
+	if err == nil {
+		err = s.db.Read(ctx, func(b Batch) { p.read(b, &s.db, s.base.Now()) })
+	}
+	if err != nil {
+		return store.Rows{}, err
+	}
+	return p.result()
 }
 
 // SelectRecords reads the records of no-ops after key $1.
 const SelectRecords = "SELECT " + RecordColumns + `, s.name, e.key FROM events e JOIN streams s ON s.no = e.stream
 	WHERE e.position IS NULL AND e.key > $1 ORDER BY e.key`
 
-// Page is a page of [store.Mover.Rows]: rows of one section in the order of its
+// page is a page of [store.Mover.Rows]: rows of one section in the order of its
 // table's key, which is what a mark holds.
-type Page struct {
+type page struct {
 	section     store.Section
 	collections []string
 	most        int
@@ -92,9 +144,9 @@ type rowKey struct {
 	Text [3]string `json:"text"`
 }
 
-// NewPage returns a page after a mark. Documents are those of these collections.
-func NewPage[C any](section store.Section, after string, limit int, collections map[string]C) (*Page, error) {
-	p := &Page{section: section, most: store.Bound(limit), collections: slices.Sorted(maps.Keys(collections))}
+// newPage returns a page after a mark. Documents are those of these collections.
+func newPage(section store.Section, after string, limit int, collections map[string]bool) (*page, error) {
+	p := &page{section: section, most: store.Bound(limit), collections: slices.Sorted(maps.Keys(collections))}
 	if after != "" {
 		if err := json.Unmarshal([]byte(after), &p.from); err != nil {
 			return nil, fmt.Errorf("store: a mark that cannot be read: %w", err)
@@ -110,7 +162,7 @@ func NewPage[C any](section store.Section, after string, limit int, collections 
 }
 
 // next returns the collection after this one; "" if there is none.
-func (p *Page) next(collection string) string {
+func (p *page) next(collection string) string {
 	for _, name := range p.collections {
 		if name > collection {
 			return name
@@ -119,8 +171,8 @@ func (p *Page) next(collection string) string {
 	return ""
 }
 
-// Read reads the page; now is the instant by which registers expire.
-func (p *Page) Read(b Batch, of Tables, now gotong.Instant) {
+// read reads the page; now is the instant by which registers expire.
+func (p *page) read(b Batch, of *DB, now gotong.Instant) {
 	p.at, p.n, p.rows = p.from, 0, store.Rows{}
 	t, sql, args := p.at.Text, "", []any(nil)
 	switch p.section {
@@ -129,7 +181,7 @@ func (p *Page) Read(b Batch, of Tables, now gotong.Instant) {
 	case store.AllRecords:
 		sql, args = SelectRecords, []any{p.at.No}
 	case store.AllClaims:
-		sql, args = of.Claims, []any{t[0], t[1]}
+		sql, args = of.Claims+" WHERE (space, name) > ($1, $2) ORDER BY space, name", []any{t[0], t[1]}
 	case store.AllRegisters: // no column is compared with $4, so that SQLite does not prepare the statement for each value
 		sql, args = "SELECT "+RegisterColumns+` FROM registers WHERE (collection, owner, name) > ($1, $2, $3)
 			AND (expires = 0 OR expires - $4 > 0) ORDER BY collection, owner, name`, []any{t[0], t[1], t[2], int64(now)}
@@ -146,16 +198,16 @@ func (p *Page) Read(b Batch, of Tables, now gotong.Instant) {
 	}
 	b.Ask(func(row Row) error {
 		p.n++
-		return p.take(row, of)
+		return p.take(b, row, of)
 	}, fmt.Sprintf("%s LIMIT %d", sql, p.most), args...)
 }
 
 // take adds a row and moves the key on to it.
-func (p *Page) take(row Row, of Tables) (err error) {
+func (p *page) take(b Batch, row Row, of *DB) (err error) {
 	switch rows := &p.rows; p.section {
 	case store.AllStreams:
 		var r store.StreamRow
-		if r, p.at.No, err = of.Stream(row); r.Head.Seq > 0 {
+		if r, p.at.No, err = of.Stream(b, row); r.Head.Seq > 0 {
 			rows.Streams = append(rows.Streams, r)
 		}
 	case store.AllRecords:
@@ -188,8 +240,8 @@ func (p *Page) take(row Row, of Tables) (err error) {
 	return err
 }
 
-// Rows returns the rows of the page, after Read.
-func (p *Page) Rows() (store.Rows, error) {
+// result returns the rows of the page, after read.
+func (p *page) result() (store.Rows, error) {
 	if p.n < p.most {
 		next := ""
 		if p.section == store.AllDocuments {

@@ -7,6 +7,8 @@ import (
 )
 
 const (
+	addRegister = "INSERT INTO registers VALUES ($1, $2, $3, $4, $5, $6)"
+
 	addJob   = "INSERT INTO jobs VALUES ($1, $2, $3, $4, $5, 0, 0, $6, $7, $8, 0)"
 	putAgain = ` ON CONFLICT (queue, id) DO UPDATE SET
 		again = CASE WHEN jobs.lease = 0 THEN 0 WHEN jobs.again > 0 AND jobs.again <= excluded.due THEN jobs.again
@@ -34,12 +36,8 @@ func legible(text string) string {
 	return strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "")
 }
 
-// SelectHeld reads for when a job was put again, unless it was claimed or settled
-// since it was read.
-const SelectHeld = "SELECT again FROM jobs WHERE queue = $1 AND id = $2 AND claims = $3 AND lease = $4"
-
-// SettleJob writes what [store.Again] returned for a job.
-func SettleJob(b Batch, job, next *store.Job) {
+// settleJob writes what [store.Again] returned for a job.
+func settleJob(b Batch, job, next *store.Job) {
 	if next == nil {
 		b.Write("DELETE FROM jobs WHERE queue = $1 AND id = $2", job.Queue, job.ID)
 		return
@@ -53,10 +51,10 @@ func SettleJob(b Batch, job, next *store.Job) {
 		job.Queue, job.ID)
 }
 
-// Restore adds the registers, cursors and jobs of a copy.
-func Restore(b Batch, rows *store.Rows) {
+// restoreSide adds the registers, cursors and jobs of a copy.
+func restoreSide(b Batch, rows *store.Rows) {
 	for _, r := range rows.Registers {
-		b.Write("INSERT INTO registers VALUES ($1, $2, $3, $4, $5, $6)",
+		b.Write(addRegister,
 			r.Key.Collection, r.Key.Owner, r.Key.Name, Number(r.Version), r.Body, r.Expires)
 	}
 	for _, r := range rows.Cursors {

@@ -224,27 +224,16 @@ func each[T any](seen *int, take func(T) error) func([]T) error {
 
 // Restore implements [store.Mover].
 func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
-	eras := s.Eras()
-	if step.From == "" {
-		eras = step.Eras
-	}
-	if err := step.Check(eras); err != nil {
+	return s.TakeStep(&step, func(eras store.Eras) error {
+		r := restoring{step: &step, events: step.Events(), w: &writing{vars: surreal.Vars{"from": step.From, "to": step.To}}}
+		if err := r.follow(); err != nil {
+			return err
+		}
+		r.render(eras)
+		_, err := s.transact(ctx, r.w.statements, r.w.vars)
+		if surreal.Exists(err) {
+			err = fmt.Errorf("%w: a row exists already", store.ErrMalformed)
+		}
 		return err
-	}
-	if err := store.CheckChanges(step.Documents, s.Collections); err != nil {
-		return err
-	}
-	r := restoring{step: &step, events: step.Events(), w: &writing{vars: surreal.Vars{"from": step.From, "to": step.To}}}
-	if err := r.follow(); err != nil {
-		return err
-	}
-	r.render(eras)
-	_, err := s.transact(ctx, r.w.statements, r.w.vars)
-	switch {
-	case err == nil && step.From == "":
-		s.SetEras(eras)
-	case surreal.Exists(err):
-		err = fmt.Errorf("%w: a row exists already", store.ErrMalformed)
-	}
-	return err
+	})
 }
