@@ -227,11 +227,20 @@ func (s *Store) CheckTexts(ctx context.Context, collection string) error {
 		return err
 	}
 	return s.search(ctx, func(r *reading) error {
+		// Only a search makes FTS5 forget what this connection remembers of an index that
+		// another one has changed since.
+		if err := r.query(c.texts.has, func(*sqlite.Stmt) error { return nil }, "x", 0); err != nil {
+			return err
+		}
 		return r.query(c.texts.check, func(row *sqlite.Stmt) error {
-			if row.ColumnText(0) != "ok" {
-				return fmt.Errorf("%w: the index of words of %s", store.ErrCorrupt, collection)
+			switch found := row.ColumnText(0); {
+			case found == "ok":
+				return nil
+			case strings.HasPrefix(found, "unable to validate"): // the check failed, and not the index
+				return fmt.Errorf("sqlite: %s", found)
+			default:
+				return fmt.Errorf("%w: %s", store.ErrCorrupt, found)
 			}
-			return nil
 		})
 	})
 }
