@@ -1,6 +1,6 @@
 // What concerns the user, and what they want to be notified of.
 import type { rest } from '@gotong/client'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { dayOrTime, known, t, type Key } from './i18n.ts'
 import type { Home } from './home.ts'
 import { useModel } from './platform.ts'
@@ -16,9 +16,12 @@ export function Inbox({ home }: { home: Home }) {
   const [list, setList] = useState<Item[]>()
   const [next, setNext] = useState<string>()
   const [error, setError] = useState('')
+  const looks = useRef(0)
   const look = async (cursor?: string) => {
+    const mine = ++looks.current
     try {
       const { body } = await home.client.request('GET', '/v1/notifications', { query: { include_read: true, limit: 30, cursor } })
+      if (mine !== looks.current) return // a later look has begun
       setList((before) => cursor ? [...before ?? [], ...body.items] : body.items)
       setNext(body.next_cursor)
       setError('')

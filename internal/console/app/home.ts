@@ -1,6 +1,6 @@
 // Everything of the user who is signed in: the connection, the threads and
 // cases, what is on its way, and what is unread.
-import { Client, Problem, type Command, type State, type rest } from '@gotong/client'
+import { Client, Problem, type Command, type Follow, type State, type rest } from '@gotong/client'
 import { t } from './i18n.ts'
 import { Matter } from './matter.ts'
 import { copies, kv, Model, soon } from './platform.ts'
@@ -9,7 +9,7 @@ import { Room, type ThreadView } from './room.ts'
 import type { Login, Session } from './session.ts'
 import { spoken } from './ui.tsx'
 
-const followed = 26 // threads that are followed at once; the server allows 32 streams
+const followed = 24 // threads that are followed at once; the server allows 32 streams: these, the cases, the account, and what is open
 const followedCases = 4
 
 interface Unsent { stream: string; type: string; data: unknown; requestId: string }
@@ -29,8 +29,11 @@ export class Home extends Model {
   /** The lists are those of an earlier visit. */
   stale = false
   #closed = false
+  #account: Follow | undefined
+  #moved: string | undefined // the newest notification that the user was added or removed
   #posting = new Set<string>() // request ids that are on their way by REST
   #timer: ReturnType<typeof setTimeout> | undefined
+  #countAgain: ReturnType<typeof setTimeout> | undefined
 
   constructor(readonly session: Session, readonly me: Login) {
     super()
@@ -53,6 +56,7 @@ export class Home extends Model {
     this.#closed = true
     document.removeEventListener('visibilitychange', this.#seen)
     clearTimeout(this.#timer)
+    clearTimeout(this.#countAgain)
     this.client.close({ forget: true })
   }
 
@@ -63,6 +67,7 @@ export class Home extends Model {
       this.#take(kept.threads, kept.cases)
     }
     this.#resend()
+    this.#followAccount()
     if (globalThis.Notification?.permission === 'granted') void pushed(this) // each start renews the subscription
     await this.refresh()
   }
@@ -142,6 +147,12 @@ export class Home extends Model {
     return this.threads.reduce((n, r) => n + (r.view?.muted ? 0 : r.unread), 0)
   }
 
+  /** The server signals there that the inbox changed; what changed before the subscription began is counted then. */
+  #followAccount(): void {
+    if (this.#account && !this.#account.closed) return
+    this.#account = this.client.follow('user/' + this.me.userId, { onEvents: () => {}, onBegun: this.countInbox, onError: () => {} })
+  }
+
   #follow(): void {
     this.threads.slice(0, followed).forEach((r) => r.follow())
     this.cases.slice(0, followedCases).forEach((m) => m.follow())
@@ -161,12 +172,23 @@ export class Home extends Model {
     this.changed()
   }
 
+  /** Counts the inbox. Who was added to a thread or removed from one since the last count has another list of threads. */
   countInbox = soon(300, async () => {
-    const { body } = await this.client.request('GET', '/v1/notifications/unread-count').catch(() => ({ body: undefined }))
-    if (!body) return
-    this.inbox = body.unread_count
-    this.inboxTurn++
-    this.changed()
+    clearTimeout(this.#countAgain)
+    try {
+      const [{ body }, { body: { items } }] = await Promise.all([
+        this.client.request('GET', '/v1/notifications/unread-count'),
+        this.client.request('GET', '/v1/notifications', { query: { limit: 10, include_read: true } }),
+      ])
+      const moved = items.find((i) => i.kind === 'added' || i.kind === 'removed')?.notification_id ?? ''
+      if (this.#moved !== undefined && moved !== this.#moved) this.refreshSoon()
+      this.#moved = moved
+      this.inbox = body.unread_count
+      this.inboxTurn++
+      this.changed()
+    } catch { // no later signal makes up for this one
+      if (!this.#closed) this.#countAgain = setTimeout(this.countInbox, 10_000)
+    }
   })
 
   /** Reports that the user looks at a stream, or at none, so that no push announces its messages. */
@@ -193,7 +215,11 @@ export class Home extends Model {
     this.state = state
     if (state.name === 'online') {
       this.offlineSince = undefined
-      if (was !== 'online' && this.loaded) this.countSoon()
+      this.#followAccount() // unless it is followed
+      if (was !== 'online' && this.loaded) {
+        this.countSoon()
+        this.countInbox()
+      }
       if (!this.loaded || this.stale) this.refreshSoon()
     } else {
       this.offlineSince ??= Date.now()

@@ -25,9 +25,9 @@ import (
 
 // person is a user with a token.
 type person struct {
-	t                      *testing.T
-	v                      village
-	password, email, token string
+	t                          *testing.T
+	v                          village
+	id, password, email, token string
 }
 
 // person signs up a user with this name.
@@ -36,9 +36,10 @@ func (v village) person(t *testing.T, name string) *person {
 	p := &person{t: t, v: v, password: "hujan-deras-2026", email: name + "@rt05.example"}
 	var auth struct {
 		Token string `json:"access_token"`
+		ID    string `json:"user_id"`
 	}
 	v.call(t, "POST", "/v1/auth/signup", "", map[string]string{"email": p.email, "pass": p.password, "username": name, "community_id": "rt05"}, &auth)
-	p.token = auth.Token
+	p.token, p.id = auth.Token, auth.ID
 	return p
 }
 
@@ -281,6 +282,22 @@ func concerns(t *testing.T, in context.Context, v village) {
 	const shown = `navigator.serviceWorker.ready.then(r => r.getNotifications()).then(l => l.map(n => n.title + ': ' + n.body).join())`
 	p.await("a notification", shown+`.then(s => s === 'You were mentioned in RT 05: 3 unread')`, func() { push(3) })
 	p.await("that it is closed", shown+`.then(s => s === '')`, func() { push(0) })
+
+	p.eval(`location.hash = '#/inbox'`, nil)
+	p.await("the inbox again", `document.querySelector('.inbox .item')?.innerText.includes('mentioned you')`)
+	alarm := fitri.thread("Tanggul")
+	fitri.send("POST", alarm+"/members", map[string]string{"user_id": eko.id}, nil)
+	p.await("that Eko was added", `document.querySelector('.inbox .item')?.innerText.includes('Tanggul')`)
+	fitri.send("POST", alarm+"/messages/send", map[string]any{"body": "Tanggul jebol!", "siaga": true}, nil)
+	p.await("the emergency", `document.querySelector('.inbox .item')?.innerText.includes('Fitri · Emergency') && document.querySelector('.inbox .item').innerText.includes('Tanggul jebol!')`)
+	p.clean("emergency")
+	p.click(".inbox .item")
+	p.await("its message", `document.querySelector('.row.shown .text')?.innerText.startsWith('Tanggul jebol!')`)
+	p.click(".bar .back")
+	p.await("its thread in the list", `[...document.querySelectorAll('.sidebar .item')].some(i => i.innerText.includes('Tanggul'))`)
+	alarm = fitri.thread("Dapur")
+	fitri.send("POST", alarm+"/members", map[string]string{"user_id": eko.id}, nil)
+	p.await("the count and the thread", `!!document.querySelector('.bell .count') && [...document.querySelectorAll('.sidebar .item')].some(i => i.innerText.includes('Dapur'))`)
 }
 
 // moderation: a member reports a message; a moderator finds it in the queue, reads it

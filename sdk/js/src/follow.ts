@@ -28,6 +28,12 @@ export interface FollowOptions {
    */
   onEvents(events: StreamEvent[], range: Range): unknown
   /**
+   * A subscription has begun, at first and after each break, before its events.
+   * Signals from before are lost: read now what they would have announced. Long-poll
+   * calls it at first only.
+   */
+  onBegun?(): unknown
+  /**
    * The server cannot continue from the cursor: "epoch_changed",
    * "cursor_ahead", "cursor_invalid", or the reason of resync_required. Forget
    * what you hold of the stream. It is followed from "start", or from the
@@ -154,6 +160,10 @@ export class Follow {
     if (!mine) {
       this.#received = at
       this.#handled = { ...at }
+    }
+    if (this.options.onBegun) {
+      this.#work.push(() => this.options.onBegun!())
+      this.#run()
     }
     return undefined
   }

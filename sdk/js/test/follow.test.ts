@@ -50,6 +50,23 @@ test('a reconnect asks from what was received, and drops frames before the answe
   assert.deepEqual(got, [1, 2, 3, 4])
 })
 
+test('each subscription that begins is reported, after the events of the earlier one', async () => {
+  const log: string[] = []
+  const releases: Array<() => void> = []
+  const { world } = await following({
+    onBegun: () => void log.push('begun'),
+    onEvents: (_, { to }) => new Promise<void>(resolve => releases.push(() => resolve(void log.push(`to ${to}`)))),
+  })
+  assert.deepEqual(log, [])
+  world.socket.subscribed().events(0, 2).end()
+  await world.pass(600)
+  world.socket.welcome().subscribed(thread, 'aaaa:2')
+  assert.deepEqual(log, ['begun'])
+  releases.shift()!()
+  await world.settle()
+  assert.deepEqual(log, ['begun', 'to 2', 'begun'])
+})
+
 test('the position moves after the handler, one call after the other', async () => {
   const log: string[] = []
   const releases: Array<() => void> = []
