@@ -90,6 +90,12 @@ type SentTo[B any] struct {
 	JSON Body[B]
 }
 
+// MaybeSentTo is the input of an operation on one thing, with a body that may be missing.
+type MaybeSentTo[B any] struct {
+	In
+	JSON OptionalBody[B]
+}
+
 // SentNothing is the input of an operation on one thing that accepts no body.
 type SentNothing struct {
 	In

@@ -167,13 +167,9 @@ func (a *accounts) refresh(ctx context.Context, in *httpapi.Sent[Refresh]) (*htt
 	return granted(ctx, g, err)
 }
 
-type emptyIn struct {
-	Empty httpapi.NoBody
-}
-
 type noOut struct{}
 
-func (a *accounts) logout(ctx context.Context, _ *emptyIn) (*noOut, error) {
+func (a *accounts) logout(ctx context.Context, _ *httpapi.NoBody) (*noOut, error) {
 	return &noOut{}, a.Door.Logout(origin(ctx), httpapi.CallOf(ctx).Principal.Principal)
 }
 
@@ -203,7 +199,7 @@ type Ticket struct {
 	ExpiresAtMS int64  `json:"expires_at_ms"`
 }
 
-func (a *accounts) ticket(ctx context.Context, _ *emptyIn) (*httpapi.Out[Ticket], error) {
+func (a *accounts) ticket(ctx context.Context, _ *httpapi.NoBody) (*httpapi.Out[Ticket], error) {
 	call := httpapi.CallOf(ctx)
 	t, err := a.Door.Ticket(ctx, call.RequestID, call.Principal.Principal)
 	if err != nil {

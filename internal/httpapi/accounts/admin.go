@@ -13,21 +13,21 @@ import (
 )
 
 func (a *accounts) adminRoutes(api *httpapi.API) {
-	const base = "/v1/admin/users/{id}"
+	const base, subject = "/v1/admin/users/{id}", "The user's id."
 	httpapi.Register(api, httpapi.Route{
 		ID: "find-user", Method: http.MethodGet, Path: "/v1/admin/users", Tag: tagAdmin,
 		Summary: "Find an account", Description: "For admins: by its user name or its id.",
 	}, a.find)
 	httpapi.Register(api, httpapi.Route{
-		ID: "disable-user", Method: http.MethodPost, Path: base + "/disable", Tag: tagAdmin, Write: true,
+		ID: "disable-user", Method: http.MethodPost, Path: base + "/disable", Tag: tagAdmin, Write: true, Subject: subject,
 		Summary: "Disable an account", Description: "For admins. It ends the account's logins and closes its connections.",
 	}, a.disable)
 	httpapi.Register(api, httpapi.Route{
-		ID: "enable-user", Method: http.MethodPost, Path: base + "/enable", Tag: tagAdmin, Write: true,
+		ID: "enable-user", Method: http.MethodPost, Path: base + "/enable", Tag: tagAdmin, Write: true, Subject: subject,
 		Summary: "Enable an account again", Description: "For admins. The user must sign in again.",
 	}, a.enable)
 	httpapi.Register(api, httpapi.Route{
-		ID: "set-user-role", Method: http.MethodPost, Path: base + "/role", Tag: tagAdmin, Write: true,
+		ID: "set-user-role", Method: http.MethodPost, Path: base + "/role", Tag: tagAdmin, Write: true, Subject: subject,
 		Summary: "Give an account a platform role", Description: "For admins. The account's logins end, because tokens carry the role.",
 	}, a.setRole)
 }
@@ -85,16 +85,11 @@ type Switch struct {
 	Reason string `json:"reason,omitempty" maxLength:"500"`
 }
 
-type switchIn struct {
-	ID   string `path:"id" doc:"The user's id."`
-	JSON httpapi.OptionalBody[Switch]
-}
-
-func (a *accounts) disable(ctx context.Context, in *switchIn) (*httpapi.Out[UserView], error) {
+func (a *accounts) disable(ctx context.Context, in *httpapi.MaybeSentTo[Switch]) (*httpapi.Out[UserView], error) {
 	return a.run(ctx, in.ID, user.CmdDisable, user.Disable(in.JSON.Value), in.JSON.Raw)
 }
 
-func (a *accounts) enable(ctx context.Context, in *switchIn) (*httpapi.Out[UserView], error) {
+func (a *accounts) enable(ctx context.Context, in *httpapi.MaybeSentTo[Switch]) (*httpapi.Out[UserView], error) {
 	return a.run(ctx, in.ID, user.CmdEnable, user.Enable(in.JSON.Value), in.JSON.Raw)
 }
 
@@ -103,12 +98,7 @@ type SetRole struct {
 	Role gotong.Role `json:"role" enum:"user,moderator,admin"`
 }
 
-type setRoleIn struct {
-	ID   string `path:"id" doc:"The user's id."`
-	JSON httpapi.Body[SetRole]
-}
-
-func (a *accounts) setRole(ctx context.Context, in *setRoleIn) (*httpapi.Out[UserView], error) {
+func (a *accounts) setRole(ctx context.Context, in *httpapi.SentTo[SetRole]) (*httpapi.Out[UserView], error) {
 	return a.run(ctx, in.ID, user.CmdSetRole, user.SetRole(in.JSON.Value), in.JSON.Raw)
 }
 

@@ -33,7 +33,7 @@ func (a *accounts) ownRoutes(api *httpapi.API) {
 		Summary: "List your logins", Description: "The oldest first, at most 32.",
 	}, a.listLogins)
 	httpapi.Register(api, httpapi.Route{
-		ID: "end-login", Method: http.MethodDelete, Path: "/v1/auth/logins/{id}", Tag: tagAuth, Write: true,
+		ID: "end-login", Method: http.MethodDelete, Path: "/v1/auth/logins/{id}", Tag: tagAuth, Write: true, Subject: "The login's id.",
 		Status: http.StatusNoContent, Summary: "End one of your logins", Description: "It changes nothing if the login has ended.",
 	}, a.endLogin)
 	httpapi.Register(api, httpapi.Route{
@@ -142,11 +142,6 @@ func (a *accounts) listLogins(ctx context.Context, _ *struct{}) (*httpapi.Out[[]
 	return httpapi.Reply(views, err)
 }
 
-type endLoginIn struct {
-	ID    string `path:"id" doc:"The login's id."`
-	Empty httpapi.NoBody
-}
-
-func (a *accounts) endLogin(ctx context.Context, in *endLoginIn) (*noOut, error) {
+func (a *accounts) endLogin(ctx context.Context, in *httpapi.SentNothing) (*noOut, error) {
 	return &noOut{}, a.Door.EndLogin(origin(ctx), httpapi.CallOf(ctx).Principal.Principal, in.ID)
 }

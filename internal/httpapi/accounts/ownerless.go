@@ -22,8 +22,8 @@ func (a *accounts) ownerlessRoutes(api *httpapi.API) {
 	}, a.ownerless)
 	for _, of := range a.Led {
 		op := of.Op
-		op.Method, op.Tag, op.Write, op.Description = http.MethodPost, tagAdmin, true, appointing
-		httpapi.Register(api, op, func(ctx context.Context, in *appointIn) (*httpapi.Out[httpapi.ReceiptView], error) {
+		op.Method, op.Tag, op.Write, op.Description, op.Subject = http.MethodPost, tagAdmin, true, appointing, "The thread's or the group's id."
+		httpapi.Register(api, op, func(ctx context.Context, in *httpapi.SentTo[Appoint]) (*httpapi.Out[httpapi.ReceiptView], error) {
 			return a.appoint(ctx, of, in)
 		})
 	}
@@ -217,14 +217,9 @@ type Appoint struct {
 	UserID string `json:"user_id" minLength:"1" maxLength:"128"`
 }
 
-type appointIn struct {
-	ID   string `path:"id" doc:"The thread's or the group's id."`
-	JSON httpapi.Body[Appoint]
-}
-
 // appoint appoints a leader. For an outsider, the command names all members, and the
 // rules check that the list is complete.
-func (a *accounts) appoint(ctx context.Context, of members.Led, in *appointIn) (*httpapi.Out[httpapi.ReceiptView], error) {
+func (a *accounts) appoint(ctx context.Context, of members.Led, in *httpapi.SentTo[Appoint]) (*httpapi.Out[httpapi.ReceiptView], error) {
 	streams := httpapi.Streams{Kind: of.Kind, Engine: a.Engine}
 	stream, err := streams.Stream(in.ID)
 	if err := cmp.Or(mustBeAdmin(ctx), err); err != nil {

@@ -128,15 +128,9 @@ func markOf(reg store.Register) (m mark, err error) {
 	return m, err
 }
 
-type getMarkIn struct {
-	InThread
-}
+type markOut = httpapi.Out[ReadCursor]
 
-type markOut struct {
-	Body ReadCursor
-}
-
-func (c *chat) getMark(ctx context.Context, in *getMarkIn) (*markOut, error) {
+func (c *chat) getMark(ctx context.Context, in *InThread) (*markOut, error) {
 	me := viewer(ctx)
 	if _, err := c.Views.Read(ctx, me, view.Query{Stream: in.stream}); err != nil {
 		return nil, err
@@ -145,7 +139,7 @@ func (c *chat) getMark(ctx context.Context, in *getMarkIn) (*markOut, error) {
 	if err == nil && m.At == 0 {
 		err = gotong.NotFound()
 	}
-	return &markOut{m.view(in.stream, me.UserID)}, err
+	return httpapi.Reply(m.view(in.stream, me.UserID), err)
 }
 
 // SetMark is the body of marking as read.
@@ -183,7 +177,7 @@ func (c *chat) setMark(ctx context.Context, in *setMarkIn) (*markOut, error) {
 			return position{Generation: m.Generation, N: found.N, Seq: found.Seq, MessageID: found.MessageID}, nil
 		}
 	})
-	return &markOut{m.view(in.stream, viewer(ctx).UserID)}, err
+	return httpapi.Reply(m.view(in.stream, viewer(ctx).UserID), err)
 }
 
 // move sets the caller's mark of a thread to what next makes of the present one, if
@@ -249,14 +243,10 @@ type HaveRead struct {
 	Threads int `json:"threads" doc:"How many marks moved."`
 }
 
-type readAllOut struct {
-	Body HaveRead
-}
-
 // readAll marks as read what each thread holds when it is counted. A repetition marks
 // what came since, too.
-func (c *chat) readAll(ctx context.Context, in *readAllIn) (*readAllOut, error) {
-	out := &readAllOut{}
+func (c *chat) readAll(ctx context.Context, in *readAllIn) (*httpapi.Out[HaveRead], error) {
+	out := &httpapi.Out[HaveRead]{}
 	return out, c.everyUnread(ctx, in.JSON.Value.ScopeID, func(v Unread) error {
 		if v.Mark.N >= v.N {
 			return nil
@@ -304,20 +294,16 @@ type Presence struct {
 	AsOf  string    `json:"as_of"`
 }
 
-type presenceOut struct {
-	Body Presence
-}
-
-func (c *chat) presence(ctx context.Context, in *getMarkIn) (*presenceOut, error) {
+func (c *chat) presence(ctx context.Context, in *InThread) (*httpapi.Out[Presence], error) {
 	page, err := c.Views.Read(ctx, viewer(ctx), view.Query{Stream: in.stream})
 	if err != nil {
 		return nil, err
 	}
 	ids := c.Signals.Present(in.stream)
 	names := c.Names(ctx, ids)
-	out := &presenceOut{Presence{Users: []Present{}, AsOf: httpapi.AsOf(ctx, page.Head.Seq)}}
+	out := Presence{Users: []Present{}, AsOf: httpapi.AsOf(ctx, page.Head.Seq)}
 	for _, id := range ids {
-		out.Body.Users = append(out.Body.Users, Present{UserID: id, Name: names[id]})
+		out.Users = append(out.Users, Present{UserID: id, Name: names[id]})
 	}
-	return out, nil
+	return httpapi.Reply(out, nil)
 }

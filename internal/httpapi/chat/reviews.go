@@ -50,11 +50,9 @@ type ReviewsView struct {
 	Missed uint64       `json:"review_missed" doc:"The number of messages in the scope of the thread on which the Edge-Pod gave no advice in time."`
 }
 
-type reviewsOut struct{ Body ReviewsView }
-
 const maxReviews = 100
 
-func (c *chat) reviews(ctx context.Context, in *InThread) (*reviewsOut, error) {
+func (c *chat) reviews(ctx context.Context, in *InThread) (*httpapi.Out[ReviewsView], error) {
 	page, err := c.Views.Read(ctx, viewer(ctx), view.Query{Stream: in.stream, More: store.Need{
 		Ranges: []store.KeyRange{{Collection: thread.Reviews, Owner: in.ID, From: "", To: "~", Limit: maxReviews}},
 	}})
@@ -64,8 +62,8 @@ func (c *chat) reviews(ctx context.Context, in *InThread) (*reviewsOut, error) {
 	if !slices.Contains(page.Access.Roles, thread.Reviewer) {
 		return nil, gotong.NewError(gotong.CodeForbidden, "Only owners and admins of the thread see what waits for a review.")
 	}
-	out := &reviewsOut{ReviewsView{Items: []ReviewView{}}}
-	if out.Body.Missed, err = advice.Missed(ctx, c.Store, page.Head.Home); err != nil {
+	out := ReviewsView{Items: []ReviewView{}}
+	if out.Missed, err = advice.Missed(ctx, c.Store, page.Head.Home); err != nil {
 		return nil, err
 	}
 	for _, row := range page.Snapshot.Ranges[0] {
@@ -80,9 +78,9 @@ func (c *chat) reviews(ctx context.Context, in *InThread) (*reviewsOut, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.Body.Items = append(out.Body.Items, v)
+		out.Items = append(out.Items, v)
 	}
-	return out, nil
+	return httpapi.Reply(out, nil)
 }
 
 // pending returns the view of what waits. The reviewer sees the message: a hold

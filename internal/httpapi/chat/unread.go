@@ -51,25 +51,21 @@ type ScopeUnread struct {
 	Count
 }
 
-type totalOut struct {
-	Body UnreadTotal
-}
-
-func (c *chat) totalUnread(ctx context.Context, _ *struct{}) (*totalOut, error) {
-	scopes, out := map[string]Count{}, &totalOut{Body: UnreadTotal{Scopes: []ScopeUnread{}}}
+func (c *chat) totalUnread(ctx context.Context, _ *struct{}) (*httpapi.Out[UnreadTotal], error) {
+	scopes, out := map[string]Count{}, UnreadTotal{Scopes: []ScopeUnread{}}
 	err := c.everyUnread(ctx, "", func(v Unread) error {
 		n := scopes[v.ScopeID]
 		n.add(v.Count)
 		scopes[v.ScopeID] = n
-		out.Body.add(v.Count)
+		out.add(v.Count)
 		return nil
 	})
 	for _, id := range slices.Sorted(maps.Keys(scopes)) {
 		if scopes[id].Unread > 0 {
-			out.Body.Scopes = append(out.Body.Scopes, ScopeUnread{id, scopes[id]})
+			out.Scopes = append(out.Scopes, ScopeUnread{id, scopes[id]})
 		}
 	}
-	return out, err
+	return httpapi.Reply(out, err)
 }
 
 // everyUnread calls f for the caller's threads, a page after the other.
@@ -90,12 +86,8 @@ func (c *chat) everyUnread(ctx context.Context, scope string, f func(Unread) err
 	}
 }
 
-type listUnreadIn struct {
-	httpapi.Page
-}
-
-func (c *chat) listUnread(ctx context.Context, in *listUnreadIn) (*httpapi.Listed[Unread], error) {
-	return c.unreadPage(ctx, in.Page, "")
+func (c *chat) listUnread(ctx context.Context, in *httpapi.Page) (*httpapi.Listed[Unread], error) {
+	return c.unreadPage(ctx, *in, "")
 }
 
 // unreadPage returns a page of the caller's threads, or of those in a scope.

@@ -41,7 +41,7 @@ func (in *askIn) Resolve(huma.Context) []error {
 	return nil
 }
 
-type askOut struct{ Body edgepod.Answer }
+type askOut = httpapi.Out[edgepod.Answer]
 
 func (p *pod) ask(ctx context.Context, in *askIn) (*askOut, error) {
 	if err := in.contract.Request.Validate(in.JSON.Raw); err != nil {
@@ -58,7 +58,7 @@ func (p *pod) ask(ctx context.Context, in *askIn) (*askOut, error) {
 	key := askKey{in.contract.ID, me, str(fields["request_id"])}
 	if first, ok, err := p.again.find(key, in.JSON.Raw); err != nil || ok {
 		httpapi.Replayed(ctx)
-		return &askOut{first}, err
+		return httpapi.Reply(first, err)
 	}
 	out, err := p.fresh(ctx, in, fields)
 	if err == nil {
@@ -95,7 +95,7 @@ func (p *pod) fresh(ctx context.Context, in *askIn, fields map[string]json.RawMe
 	if in.contract.ID == edgepod.Gaming && !httpapi.CallOf(ctx).Principal.Role.CanModerate() {
 		a.Output = summaryOnly(a.Output)
 	}
-	return &askOut{a}, nil
+	return httpapi.Reply(a, nil)
 }
 
 // identity checks that the request is the caller's, and sets their role.

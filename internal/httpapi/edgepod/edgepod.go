@@ -62,16 +62,14 @@ type ContractView struct {
 	Response       json.RawMessage `json:"response" doc:"The JSON Schema of the response."`
 }
 
-type contractsOut struct{ Body []ContractView }
-
-func contracts(context.Context, *struct{}) (*contractsOut, error) {
-	out := &contractsOut{}
+func contracts(context.Context, *struct{}) (*httpapi.Out[[]ContractView], error) {
+	var list []ContractView
 	for i := range edgepod.Contracts {
 		c := &edgepod.Contracts[i]
-		out.Body = append(out.Body, ContractView{
+		list = append(list, ContractView{
 			ID: c.ID, Name: c.Name, Path: c.Path, Prompt: c.Prompt, PayloadVersion: edgepod.PayloadVersion,
 			Request: c.Request.Document, Response: c.Response.Document,
 		})
 	}
-	return out, nil
+	return httpapi.Reply(list, nil)
 }

@@ -253,12 +253,7 @@ func read[T any](ctx context.Context, f *routes, key gotong.Key) (doc T, err err
 	return doc, err
 }
 
-type discardIn struct {
-	httpapi.In
-	Empty httpapi.NoBody
-}
-
-func (f *routes) discard(ctx context.Context, in *discardIn) (*httpapi.Out[httpapi.ReceiptView], error) {
+func (f *routes) discard(ctx context.Context, in *httpapi.SentNothing) (*httpapi.Out[httpapi.ReceiptView], error) {
 	s := httpapi.Streams{Kind: upload.Name, Engine: f.Engine}
 	receipt, err := s.Run(ctx, in.ID, upload.CmdCollect, upload.Collect{}, nil)
 	if err == nil {

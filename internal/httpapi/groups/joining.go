@@ -97,10 +97,6 @@ type (
 		RequestID string `path:"rid" doc:"The request's id, req-…"`
 		Empty     httpapi.NoBody
 	}
-	inInvited struct {
-		members.InMember
-		Empty httpapi.NoBody
-	}
 	pageIn struct {
 		httpapi.In
 		httpapi.Page
@@ -144,11 +140,7 @@ func (g *groups) joiningRoutes(api *httpapi.API) {
 
 // ask returns the caller's pending request or, once it was answered, the bare
 // receipt.
-func (g *groups) ask(ctx context.Context, in *struct {
-	httpapi.In
-	JSON httpapi.OptionalBody[AskBody]
-},
-) (*httpapi.Out[httpapi.Written[RequestView]], error) {
+func (g *groups) ask(ctx context.Context, in *httpapi.MaybeSentTo[AskBody]) (*httpapi.Out[httpapi.Written[RequestView]], error) {
 	receipt, err := g.Run(ctx, in.ID, group.CmdAsk, group.Ask(in.JSON.Value), in.JSON.Raw)
 	if err != nil {
 		return nil, err
@@ -202,11 +194,7 @@ func (g *groups) withdraw(ctx context.Context, in *inRequest) (*httpapi.Out[With
 
 // invite returns the invitation or, to a caller who no longer manages the group,
 // the bare receipt.
-func (g *groups) invite(ctx context.Context, in *struct {
-	httpapi.In
-	JSON httpapi.Body[InviteBody]
-},
-) (*httpapi.Out[httpapi.Written[Invited]], error) {
+func (g *groups) invite(ctx context.Context, in *httpapi.SentTo[InviteBody]) (*httpapi.Out[httpapi.Written[Invited]], error) {
 	user := in.JSON.Value.UserID
 	receipt, err := g.Run(ctx, in.ID, group.CmdInvite, group.Invite{UserID: user}, in.JSON.Raw)
 	if err != nil {
@@ -228,7 +216,7 @@ func (g *groups) invite(ctx context.Context, in *struct {
 	return httpapi.Reply(httpapi.Written[Invited]{View: &v}, nil)
 }
 
-func (g *groups) uninvite(ctx context.Context, in *inInvited) (*httpapi.Out[Withdrawn], error) {
+func (g *groups) uninvite(ctx context.Context, in *members.Target) (*httpapi.Out[Withdrawn], error) {
 	receipt, err := g.Run(ctx, in.ID, group.CmdWithdrawInvite, group.WithdrawInvite{UserID: in.UserID}, nil, in.UserID)
 	return httpapi.Reply(Withdrawn{receipt.First > 0}, err)
 }

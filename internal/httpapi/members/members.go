@@ -104,7 +104,8 @@ type InMember struct {
 	UserID string `path:"uid" doc:"The member's user id."`
 }
 
-type targetIn struct {
+// Target is the input of an operation on a member that accepts no body.
+type Target struct {
 	InMember
 	Empty httpapi.NoBody
 }
@@ -154,7 +155,7 @@ func (r *routes[V, A, S, L, R, B]) add(ctx context.Context, in *httpapi.SentTo[A
 	return answer(d, err, (*Done[V]).Now)
 }
 
-func (r *routes[V, A, S, L, R, B]) remove(ctx context.Context, in *targetIn) (*httpapi.Out[R], error) {
+func (r *routes[V, A, S, L, R, B]) remove(ctx context.Context, in *Target) (*httpapi.Out[R], error) {
 	d, err := r.settle(ctx, in.InMember, "member.remove", r.Remove(in.UserID, gotong.Ban{}), nil, in.UserID)
 	return answer(d, err, r.Removed)
 }
@@ -170,7 +171,7 @@ func (r *routes[V, A, S, L, R, B]) ban(ctx context.Context, in *banIn) (*httpapi
 	return answer(d, err, r.Banned)
 }
 
-func (r *routes[V, A, S, L, R, B]) unban(ctx context.Context, in *targetIn) (*httpapi.Out[B], error) {
+func (r *routes[V, A, S, L, R, B]) unban(ctx context.Context, in *Target) (*httpapi.Out[B], error) {
 	d, err := r.run(ctx, in.InMember, "member.unban", r.Unban(in.UserID), nil, in.UserID)
 	return answer(d, err, r.Unbanned)
 }

@@ -256,10 +256,6 @@ func (d *desk) sees(ctx context.Context, l view.Look, seq uint64) (bool, error) 
 	return len(page.Events) > 0, err
 }
 
-type decideIn struct {
-	JSON httpapi.Body[Decision]
-}
-
 // Decision is the body of deciding about a message.
 type Decision struct {
 	ContentID  string             `json:"content_id" maxLength:"300"`
@@ -275,7 +271,7 @@ type Decision struct {
 	Violations []thread.Violation `json:"violations,omitempty" maxItems:"20" doc:"For reviewers. The category is hate, violence, harassment, illegal, misinformation, spam, child_safety or other; the severity low, medium or high."`
 }
 
-func (d *desk) decide(ctx context.Context, in *decideIn) (*httpapi.Answered[View], error) {
+func (d *desk) decide(ctx context.Context, in *httpapi.Sent[Decision]) (*httpapi.Answered[View], error) {
 	b := in.JSON.Value
 	at, err := parse(b.ContentID)
 	if err != nil {
@@ -314,12 +310,12 @@ func (d *desk) appeal(ctx context.Context, in *appealIn) (*httpapi.Answered[View
 	return d.run(ctx, in.at, thread.CmdAppeal, thread.Appeal{MessageID: in.at.message, Plea: in.JSON.Value}, in.JSON.Raw, in.ContentID)
 }
 
-type endIn struct {
+type emptyIn struct {
 	InContent
 	Empty httpapi.NoBody
 }
 
-func (d *desk) end(ctx context.Context, in *endIn) (*httpapi.Answered[View], error) {
+func (d *desk) end(ctx context.Context, in *emptyIn) (*httpapi.Answered[View], error) {
 	return d.run(ctx, in.at, thread.CmdUnhold, thread.Unhold{MessageID: in.at.message}, nil, in.ContentID)
 }
 

@@ -49,13 +49,8 @@ type OpenedReport struct {
 // Tag returns the ETag of what is opened.
 func (v OpenedView) Tag() string { return `"` + httpapi.Sum(v) + `"` }
 
-type openIn struct {
-	InContent
-	Empty httpapi.NoBody
-}
-
 // open records the look before it reads anything.
-func (d *desk) open(ctx context.Context, in *openIn) (*httpapi.Answered[OpenedView], error) {
+func (d *desk) open(ctx context.Context, in *emptyIn) (*httpapi.Answered[OpenedView], error) {
 	receipt, err := d.threads.Run(ctx, in.at.stream.ID(), thread.CmdOpen, thread.Open{MessageID: in.at.message}, nil, in.ContentID)
 	if err != nil {
 		return nil, err
@@ -188,12 +183,8 @@ type ReportView struct {
 // Tag returns the ETag of the report.
 func (v ReportView) Tag() string { return `"` + httpapi.Sum(v) + `"` }
 
-type reportIn struct {
-	JSON httpapi.Body[Report]
-}
-
 // report files a report, after it has read each message as the caller.
-func (d *desk) report(ctx context.Context, in *reportIn) (*httpapi.Answered[ReportView], error) {
+func (d *desk) report(ctx context.Context, in *httpapi.Sent[Report]) (*httpapi.Answered[ReportView], error) {
 	b, me := in.JSON.Value, viewer(ctx)
 	at, err := parse(b.ContentID)
 	if err != nil {

@@ -179,9 +179,7 @@ func (d *desk) decisions(ctx context.Context, m matter) (list []DecisionView, er
 // scanned is how many lines of the queue one page looks at.
 const scanned = 200
 
-type queueIn struct{ httpapi.Page }
-
-func (d *desk) queue(ctx context.Context, in *queueIn) (*httpapi.Listed[View], error) {
+func (d *desk) queue(ctx context.Context, in *httpapi.Page) (*httpapi.Listed[View], error) {
 	after, err := httpapi.Oldest.Name(ctx, in.Cursor)
 	if err != nil {
 		return nil, err

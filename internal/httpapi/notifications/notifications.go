@@ -43,7 +43,7 @@ func Routes(opts Options) func(*httpapi.API) {
 		}, r.list)
 		httpapi.Register(api, httpapi.Route{
 			ID: "read-notification", Method: http.MethodPost, Path: path + "/{id}/read", Tag: tag, Write: true,
-			Summary: "Mark a notification as read",
+			Subject: "The notification's id.", Summary: "Mark a notification as read",
 			Description: "A mark covers a part of the inbox, a sixteenth of all groups and scopes: " +
 				"the older notifications of that part become read, too.",
 		}, r.read)
@@ -179,12 +179,7 @@ func viewOf(i inbox.Shown, names map[string]string) Notification {
 	return v
 }
 
-type readIn struct {
-	ID    string `path:"id" doc:"The notification's id."`
-	Empty httpapi.NoBody
-}
-
-func (r *routes) read(ctx context.Context, in *readIn) (*httpapi.Out[Notification], error) {
+func (r *routes) read(ctx context.Context, in *httpapi.SentNothing) (*httpapi.Out[Notification], error) {
 	id, err := inbox.ParseID(in.ID)
 	if err != nil {
 		return nil, err

@@ -167,11 +167,7 @@ type SetPreferences struct {
 	Threads map[string]user.Level `json:"threads,omitempty" doc:"By thread id: all, mentions or none; at most 100."`
 }
 
-type preferIn struct {
-	JSON httpapi.Body[SetPreferences]
-}
-
-func (r *routes) prefer(ctx context.Context, in *preferIn) (*httpapi.Out[Preferences], error) {
+func (r *routes) prefer(ctx context.Context, in *httpapi.Sent[SetPreferences]) (*httpapi.Out[Preferences], error) {
 	if _, err := r.run(ctx, user.CmdPrefer, user.Prefer(in.JSON.Value), in.JSON.Raw); err != nil {
 		return nil, err
 	}

@@ -42,9 +42,7 @@ type getInput struct {
 	Seq  uint64 `path:"seq" minimum:"1" maximum:"9007199254740991" doc:"The seq of the event."`
 }
 
-type getOutput struct{ Body proof.Event }
-
-func (o Options) get(ctx context.Context, in *getInput) (*getOutput, error) {
+func (o Options) get(ctx context.Context, in *getInput) (*httpapi.Out[proof.Event], error) {
 	stream, err := gotong.ParseStream(in.Kind + "/" + in.ID)
 	if err != nil {
 		return nil, gotong.NotFound()
@@ -64,7 +62,7 @@ func (o Options) get(ctx context.Context, in *getInput) (*getOutput, error) {
 	if row.Overlaid() || row.Stored.Erased {
 		e.Content, e.ContentSalt = nil, nil
 	}
-	return &getOutput{e}, nil
+	return httpapi.Reply(e, nil)
 }
 
 // visible returns an event that the caller may see, or [gotong.CodeNotFound].

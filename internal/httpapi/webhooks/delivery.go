@@ -20,14 +20,9 @@ type Skip struct {
 	Stream string `json:"stream" minLength:"3" maxLength:"161"`
 }
 
-type skipIn struct {
-	httpapi.In
-	JSON httpapi.Body[Skip]
-}
-
 // skip changes the lane and adds the dead letter in the transaction of its event,
 // which wakes the sender.
-func (r *routes) skip(ctx context.Context, in *skipIn) (*answered, error) {
+func (r *routes) skip(ctx context.Context, in *httpapi.SentTo[Skip]) (*answered, error) {
 	own, _, _, err := r.config(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -88,12 +83,7 @@ type Replay struct {
 	Dead    bool   `json:"dead,omitempty" doc:"All dead letters."`
 }
 
-type replayIn struct {
-	httpapi.In
-	JSON httpapi.Body[Replay]
-}
-
-func (r *routes) replay(ctx context.Context, in *replayIn) (*answered, error) {
+func (r *routes) replay(ctx context.Context, in *httpapi.SentTo[Replay]) (*answered, error) {
 	own, _, _, err := r.config(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -164,30 +154,22 @@ type Attempt struct {
 	ReplayID   string        `json:"replay_id,omitempty"`
 }
 
-type deliveriesOut struct {
-	Body []Attempt
-}
-
-func (r *routes) deliveries(ctx context.Context, in *httpapi.In) (*deliveriesOut, error) {
+func (r *routes) deliveries(ctx context.Context, in *httpapi.In) (*httpapi.Out[[]Attempt], error) {
 	if _, _, _, err := r.config(ctx, in.ID); err != nil {
 		return nil, err
 	}
 	state, err := webhook.ReadState(ctx, r.Registers, in.ID)
-	out := &deliveriesOut{Body: []Attempt{}}
+	list := []Attempt{}
 	for _, a := range slices.Backward(state.Log) {
-		out.Body = append(out.Body, Attempt{a.At.Milli(), a.WebhookID, a.Stream, a.Seq, a.Status, a.Error, a.MS, a.Replay})
+		list = append(list, Attempt{a.At.Milli(), a.WebhookID, a.Stream, a.Seq, a.Status, a.Error, a.MS, a.Replay})
 	}
-	return out, err
+	return httpapi.Reply(list, err)
 }
 
 type memberIn struct {
 	httpapi.In
 	WebhookID string `path:"wid" pattern:"^[A-Za-z0-9._:-]{1,128}$" doc:"The webhook's id, whk-…"`
 	Empty     httpapi.NoBody
-}
-
-type receiptOut struct {
-	Body httpapi.ReceiptView
 }
 
 // admit registers the route that makes webhooks members of the streams of a kind.
@@ -198,11 +180,8 @@ func (r *routes) admit(api *httpapi.API, kind, path string) {
 		ID: "add-" + kind + "-webhook", Method: http.MethodPut, Path: path + "/{id}/webhooks/{wid}", Tag: tag,
 		Subject: "The " + kind + "'s id", Write: true, Summary: "Make a webhook a member of a " + kind,
 		Description: "For those who add members. It is listed and removed among the members.",
-	}, func(ctx context.Context, in *memberIn) (*receiptOut, error) {
+	}, func(ctx context.Context, in *memberIn) (*httpapi.Out[httpapi.ReceiptView], error) {
 		receipt, err := streams.Run(ctx, in.ID, gotong.CmdAddWebhook, gotong.AddWebhook{WebhookID: in.WebhookID}, nil, in.WebhookID)
-		if err != nil {
-			return nil, err
-		}
-		return &receiptOut{httpapi.ViewReceipt(receipt)}, nil
+		return httpapi.Reply(httpapi.ViewReceipt(receipt), err)
 	})
 }

@@ -89,7 +89,7 @@ func Routes(opts Options) func(*httpapi.API) {
 			{"enable-webhook", http.MethodPost, "/enable", "Enable a webhook", rules.CmdEnable, rules.Enable{}},
 			{"disable-webhook", http.MethodPost, "/disable", "Disable a webhook", rules.CmdDisable, rules.Disable{}},
 		} {
-			write := func(ctx context.Context, in *emptyIn) (*answered, error) {
+			write := func(ctx context.Context, in *httpapi.SentNothing) (*answered, error) {
 				return r.Write(ctx, in.ID, c.name, c.data, nil)
 			}
 			httpapi.Register(api, route(c.id, c.method, "/{id}"+c.path, c.summary, ""), write)
@@ -101,11 +101,6 @@ func Routes(opts Options) func(*httpapi.API) {
 }
 
 type answered = httpapi.Answered[View]
-
-type emptyIn struct {
-	httpapi.In
-	Empty httpapi.NoBody
-}
 
 // View is a webhook as shown to those who may register one in its place.
 type View struct {
@@ -221,11 +216,7 @@ type Create struct {
 	Streams     []gotong.Stream `json:"streams,omitempty" maxItems:"100" doc:"Only events of these streams."`
 }
 
-type createIn struct {
-	JSON httpapi.Body[Create]
-}
-
-func (r *routes) create(ctx context.Context, in *createIn) (*answered, error) {
+func (r *routes) create(ctx context.Context, in *httpapi.Sent[Create]) (*answered, error) {
 	call, b := httpapi.CallOf(ctx), in.JSON.Value
 	if _, err := r.Guard.URL(b.URL); err != nil {
 		return nil, gotong.Invalid("url", err.Error())
@@ -278,12 +269,7 @@ type Update struct {
 	Streams     *[]gotong.Stream `json:"streams,omitempty" maxItems:"100" doc:"Empty: all."`
 }
 
-type updateIn struct {
-	httpapi.In
-	JSON httpapi.Body[Update]
-}
-
-func (r *routes) update(ctx context.Context, in *updateIn) (*answered, error) {
+func (r *routes) update(ctx context.Context, in *httpapi.SentTo[Update]) (*answered, error) {
 	b := in.JSON.Value
 	s, cfg, version, err := r.config(ctx, in.ID)
 	if err != nil {
@@ -318,12 +304,7 @@ type Rotate struct {
 	KeepHours *int `json:"keep_hours,omitempty" minimum:"0" maximum:"720" doc:"For how many hours the present secret stays valid; by default 24."`
 }
 
-type rotateIn struct {
-	httpapi.In
-	JSON httpapi.OptionalBody[Rotate]
-}
-
-func (r *routes) rotate(ctx context.Context, in *rotateIn) (*answered, error) {
+func (r *routes) rotate(ctx context.Context, in *httpapi.MaybeSentTo[Rotate]) (*answered, error) {
 	s, cfg, version, err := r.config(ctx, in.ID)
 	if err != nil {
 		return nil, err
