@@ -22,7 +22,8 @@ func (a *accounts) ownerlessRoutes(api *httpapi.API) {
 	}, a.ownerless)
 	for _, of := range a.Led {
 		op := of.Op
-		op.Method, op.Tag, op.Write, op.Description, op.Subject = http.MethodPost, tagAdmin, true, appointing, "The thread's or the group's id."
+		op.Method, op.Tag, op.Write = http.MethodPost, tagAdmin, true
+		op.Description, op.Subject = appointing, "The thread's or the group's id."
 		httpapi.Register(api, op, func(ctx context.Context, in *httpapi.SentTo[Appoint]) (*httpapi.Out[httpapi.ReceiptView], error) {
 			return a.appoint(ctx, of, in)
 		})
