@@ -54,6 +54,7 @@ func startCage(t *testing.T) *cage {
 	t.Helper()
 	c := &cage{hush: &hush{t: t, web: forgetful(t), clock: clocktest.Running(), cases: map[bool]gotong.Stream{}}}
 	c.node = startNode(t, func(o *app.Options) {
+		o.Config.PushContact = "mailto:ops@rt05.example"
 		o.Config.FileSize, o.Config.FilesPerUser, o.Config.FilesPerGroup = 1, 8, 16
 		o.Clock, o.Log = c.clock, slog.New(slog.NewTextHandler(&c.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})

@@ -195,7 +195,7 @@ func (c *cage) blocked(canaries [][]byte) {
 
 // TestCanariesStaySilent: what stands in a private thread, its name, those of its files
 // and their pictures reach nobody but its members, by any operation for reading, by a
-// stream, a link, a webhook, a public export, the log, or the queue of moderators.
+// stream, a link, a push, a webhook, a public export, the log, or the queue of moderators.
 func TestCanariesStaySilent(t *testing.T) {
 	c := startCage(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -210,6 +210,10 @@ func TestCanariesStaySilent(t *testing.T) {
 		until[user], until[user+", server-sent"] = c.follow(ctx, user, ws), c.listen(ctx, user, sse)
 	}
 	sent, ani := c.hooked(), dial(t, c.url, c.ani)
+	phones := map[string]func(string) []byte{}
+	for _, user := range []string{"budi", "citra", "dodi", "mod-dewi", "endah"} {
+		phones[user] = c.phone(user)
+	}
 	before := c.plant("lama", 10, "budi", "citra")
 	c.sing("budi", before)
 	c.sing("citra", before)
@@ -226,6 +230,7 @@ func TestCanariesStaySilent(t *testing.T) {
 	}
 	canaries := append(slices.Concat(before.all(), after.all()), []byte(hiddenName), []byte(mentioned), []byte(c.wati))
 	c.framed(taps, after, canaries)
+	c.pushed(phones, canaries)
 	eventually(t, "the removal", func() string {
 		_, inbox := c.read("citra", "/v1/notifications?include_read=true")
 		return string(inbox)
