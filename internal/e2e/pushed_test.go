@@ -51,6 +51,7 @@ func (c *cage) phone(user string) func(awaited string) []byte {
 
 // opened decrypts a push as the receiver of RFC 8291 does.
 func opened(t *testing.T, key *ecdh.PrivateKey, secret, body []byte) []byte {
+	t.Helper()
 	salt, public, sealed := body[:16], body[21:86], body[86:]
 	shared := must(key.ECDH(must(ecdh.P256().NewPublicKey(public))(t)))(t)
 	info := slices.Concat([]byte("WebPush: info\x00"), key.PublicKey().Bytes(), public)
