@@ -17,7 +17,7 @@ func TestImageHasTheDirectoriesOfItsVolumes(t *testing.T) {
 		t.Fatal("deploy/Dockerfile makes no directories of the server's user")
 	}
 	has := []string{"/var/lib"}
-	for _, dir := range strings.Fields(made[1]) {
+	for dir := range strings.FieldsSeq(made[1]) {
 		has = append(has, strings.Replace(dir, "/out/lib", "/var/lib", 1))
 	}
 	files, err := filepath.Glob("../deploy/compose*.yaml")
