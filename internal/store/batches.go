@@ -43,10 +43,14 @@ func CheckBatch[C any](batch []Commit, collections map[string]C) error {
 func CheckChanges[C any](changes []Change, collections map[string]C) error {
 	for _, ch := range changes {
 		if _, known := collections[ch.Key.Collection]; !known {
-			return fmt.Errorf("%w: no collection %q", ErrMalformed, ch.Key.Collection)
+			return unknownCollection(ch.Key.Collection)
 		}
 	}
 	return nil
+}
+
+func unknownCollection(name string) error {
+	return fmt.Errorf("%w: no collection %q", ErrMalformed, name)
 }
 
 // finalDocuments returns the last value of each document; nil deletes.

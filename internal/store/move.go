@@ -176,10 +176,15 @@ func (b *Base) TakeStep(step *Restoring, write func(Eras) error) error {
 	return err
 }
 
-// Plan returns the commits, records, claims and documents of the step as what a batch
-// writes.
+// Plan returns the streams, commits, records, claims and documents of the step as what a
+// batch writes.
 func (r *Restoring) Plan() *Plan {
-	p := &Plan{Claims: map[gotong.Claim]gotong.Stream{}, Documents: finalDocuments(r.Documents)}
+	p := &Plan{
+		Heads: map[gotong.Stream]gotong.Head{}, Claims: map[gotong.Claim]gotong.Stream{}, Documents: finalDocuments(r.Documents),
+	}
+	for _, row := range r.Rows.Streams {
+		p.Heads[row.Stream] = row.Head
+	}
 	for i := range r.Commits {
 		c := &r.Commits[i]
 		p.Written = append(p.Written, Planned{&Commit{Request: c.Record.Request, Events: c.Events}, c.Record})

@@ -164,6 +164,21 @@ func NewBase(collections []string, now func() gotong.Instant) (*Base, error) {
 	return b, nil
 }
 
+// Knows returns [ErrMalformed] if the need names another collection.
+func (b *Base) Knows(need *Need) error {
+	for _, key := range need.Documents {
+		if !b.Collections[key.Collection] {
+			return unknownCollection(key.Collection)
+		}
+	}
+	for _, of := range need.Ranges {
+		if !b.Collections[of.Collection] {
+			return unknownCollection(of.Collection)
+		}
+	}
+	return nil
+}
+
 // Eras returns the epochs of the log.
 func (b *Base) Eras() Eras { return *b.eras.Load() }
 

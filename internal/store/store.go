@@ -174,6 +174,16 @@ type Snapshot struct {
 	Cursors   map[CursorKey]uint64    // the last position that the reader has processed; absent if 0
 }
 
+// NewSnapshot returns an empty snapshot for a need. It is for adapters.
+func NewSnapshot(need *Need) Snapshot {
+	return Snapshot{
+		Heads: make(map[gotong.Stream]gotong.Head, len(need.Heads)), Documents: make(map[gotong.Key][]byte, len(need.Documents)),
+		Ranges: make([][]Document, len(need.Ranges)), Events: make([][]Event, len(need.Events)),
+		Records: map[gotong.RequestKey]Record{}, Claims: map[gotong.Claim]gotong.Stream{},
+		Registers: map[gotong.Key]Register{}, Cursors: map[CursorKey]uint64{},
+	}
+}
+
 // Document is a row of a collection; Body is a JSON object.
 type Document struct {
 	Key  gotong.Key

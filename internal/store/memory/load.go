@@ -11,26 +11,19 @@ import (
 
 // Load implements [store.Committer].
 func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
-	snap := store.Snapshot{
-		Heads:     map[gotong.Stream]gotong.Head{},
-		Documents: map[gotong.Key][]byte{},
-		Records:   map[gotong.RequestKey]store.Record{},
-		Claims:    map[gotong.Claim]gotong.Stream{},
-		Registers: map[gotong.Key]store.Register{},
-		Cursors:   map[store.CursorKey]uint64{},
-	}
+	snap := store.NewSnapshot(&need)
 	err := s.read(ctx, func() error {
 		snap.Positions = s.positions()
 		s.loadRows(need, &snap)
-		for _, r := range need.Ranges {
-			snap.Ranges = append(snap.Ranges, s.documentsIn(r))
+		for i, r := range need.Ranges {
+			snap.Ranges[i] = s.documentsIn(r)
 		}
-		for _, r := range need.Events {
+		for i, r := range need.Events {
 			events, err := s.eventsIn(r)
 			if err != nil {
 				return err
 			}
-			snap.Events = append(snap.Events, events)
+			snap.Events[i] = events
 		}
 		return nil
 	})

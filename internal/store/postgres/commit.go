@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -19,10 +18,16 @@ import (
 // one sees its records or comes before everything of it.
 func (s *Store) settle(ctx context.Context, commits []store.Commit) ([]store.Outcome, error) {
 	need, erases := store.Needs(commits)
+	partitions := map[int16]bool{}
+	for i := range commits {
+		if len(commits[i].Events) > 0 {
+			partitions[int16(commits[i].Partition())] = true
+		}
+	}
 	var sent []*store.Plan
 	for tries := 0; ; tries++ {
 		var p *store.Plan
-		l := &locking{need: &need, erases: erases, batch: commits}
+		l := &locking{need: &need, erases: erases, partitions: slices.Sorted(maps.Keys(partitions))}
 		err := s.transact(ctx, sqlstore.How{}, func(b sqlstore.Batch) { l.ask(b, s.Now()) }, func(b sqlstore.Batch) error {
 			p = store.Decide(&l.view, commits, sent...)
 			if len(p.Written) == 0 {
@@ -50,9 +55,9 @@ func (s *Store) settle(ctx context.Context, commits []store.Commit) ([]store.Out
 // creates the streams that are missing in the order of names, and then locks the
 // streams in that order. Registers and claims come last.
 type locking struct {
-	batch  []store.Commit
-	need   *store.Need
-	erases []store.EventKey
+	partitions []int16
+	need       *store.Need
+	erases     []store.EventKey
 
 	view    store.View
 	numbers map[gotong.Stream]int64
@@ -65,8 +70,8 @@ const (
 		WHERE NOT EXISTS (SELECT FROM streams WHERE name = n) ORDER BY n COLLATE "C" ON CONFLICT (name) DO NOTHING`
 	headColumns   = "name, no, seq, chain, at, count, home"
 	lockStreams   = "SELECT " + headColumns + " FROM streams WHERE name = ANY ($1) ORDER BY name FOR NO KEY UPDATE"
-	lockRegisters = "SELECT " + sqlstore.RegisterColumns + ` FROM registers WHERE (collection, owner, name) IN
-		(SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[])) ORDER BY collection, owner, name FOR NO KEY UPDATE`
+	lockRegisters = " ORDER BY collection, owner, name FOR NO KEY UPDATE"
+	selectClaims  = "SELECT space, name, stream FROM claims"
 	selectOrigins = `SELECT k.stream, k.seq, e.data FROM unnest($1::text[], $2::bigint[]) k (stream, seq) CROSS JOIN LATERAL
 		(SELECT data FROM events WHERE stream = (SELECT no FROM streams WHERE name = k.stream) AND seq = k.seq LIMIT 1) e`
 )
@@ -78,16 +83,8 @@ func (l *locking) ask(b sqlstore.Batch, now gotong.Instant) {
 		Origins: map[store.EventKey]gotong.RequestKey{},
 	}
 	l.numbers, l.present = map[gotong.Stream]int64{}, map[gotong.Key]bool{}
-	partitions := map[int16]bool{}
-	for i := range l.batch {
-		if len(l.batch[i].Events) > 0 {
-			partitions[int16(l.batch[i].Partition())] = true
-		}
-	}
-	b.Ask(func(row sqlstore.Row) error { return scanPosition(row, &l.view.Positions) },
-		lockPartitions, slices.Sorted(maps.Keys(partitions)))
-	names := texts(l.need.Heads)
-	slices.Sort(names)
+	b.Ask(func(row sqlstore.Row) error { return scanPosition(row, &l.view.Positions) }, lockPartitions, l.partitions)
+	names := slices.Sorted(slices.Values(texts(l.need.Heads)))
 	b.Write(addStreams, names)
 	b.Ask(func(row sqlstore.Row) error {
 		r, no, err := scanHead(row)
@@ -98,24 +95,19 @@ func (l *locking) ask(b sqlstore.Batch, now gotong.Instant) {
 		return err
 	}, lockStreams, names)
 	readRecords(b, l.need.Records, l.view.Records)
-	readClaims(b, l.need.Claims, l.view.Claims)
-	if len(l.need.Registers) > 0 {
-		b.Ask(func(row sqlstore.Row) error {
-			r, err := sqlstore.ScanRegister(row)
-			l.present[r.Key] = true
-			if sqlstore.Exists(&r, now) {
-				l.view.Registers[r.Key] = r
-			}
-			return err
-		}, lockRegisters, keyArgs(l.need.Registers)...)
-	}
+	sqlstore.ReadClaims(b, selectClaims, l.need.Claims, l.view.Claims)
+	sqlstore.ReadRegisters(b, l.need.Registers, lockRegisters, func(r store.Register) {
+		l.present[r.Key] = true
+		if sqlstore.Exists(&r, now) {
+			l.view.Registers[r.Key] = r
+		}
+	})
 	if len(l.erases) > 0 {
 		l.readOrigins(b)
 	}
 }
 
 func (l *locking) readOrigins(b sqlstore.Batch) {
-	streams, seqs := eventKeys(l.erases)
 	b.Ask(func(row sqlstore.Row) error {
 		var e store.Event
 		if err := row.Scan(&e.Stream, &e.Seq, &e.Data); err != nil {
@@ -127,7 +119,7 @@ func (l *locking) readOrigins(b sqlstore.Batch) {
 		}
 		l.view.Origins[store.EventKey{Stream: e.Stream, Seq: e.Seq}] = request
 		return nil
-	}, selectOrigins, streams, seqs)
+	}, selectOrigins, columnsOf(l.erases, eventRow)...)
 }
 
 const (
@@ -145,91 +137,65 @@ const (
 
 // write queues what a plan writes.
 func (l *locking) write(b sqlstore.Batch, p *store.Plan) {
-	var rows []logRow
+	var rows [][]any
 	ends := map[gotong.Partition]uint64{}
 	for i := range p.Written {
 		w := &p.Written[i]
-		rows = append(rows, logRows(l.numbers[w.Request.Stream], &w.Kept, w.Events)...)
+		rows = append(rows, logRows(l.numbers[w.Request.Stream], w)...)
 		if len(w.Events) > 0 {
 			ends[w.Kept.Partition] = w.Kept.Position
 		}
 	}
-	writeLog(b, rows)
+	if len(rows) > 0 {
+		b.Write(addEvents, columns(rows)...)
+	}
 	for no, position := range ends {
 		b.Write(setPosition, int16(no), sqlstore.Number(position))
 	}
 	if len(p.Heads) > 0 {
-		h := heads{}
-		for stream, head := range p.Heads {
-			h.add(l.numbers[stream], head)
-		}
-		b.Write(setHeads, h.no, h.seq, h.chain, h.at, h.count, h.home)
+		b.Write(setHeads, columnsOf(slices.Collect(maps.Keys(p.Heads)), func(stream gotong.Stream) []any {
+			h := p.Heads[stream]
+			return []any{l.numbers[stream], sqlstore.Number(h.Seq), h.Chain[:], int64(h.At), sqlstore.Number(h.Count), string(h.Home)}
+		})...)
 	}
 	// If another transaction inserts one of these too, this one fails and is repeated.
-	for _, c := range slices.SortedFunc(maps.Keys(p.Claims), func(a, b gotong.Claim) int {
-		return cmp.Or(cmp.Compare(a.Space, b.Space), cmp.Compare(a.Name, b.Name))
-	}) {
+	for _, c := range sorted(p.Claims, func(c gotong.Claim) []string { return []string{c.Space, c.Name} }) {
 		b.Write("INSERT INTO claims VALUES ($1, $2, $3)", c.Space, c.Name, string(p.Claims[c]))
 	}
-	for _, key := range slices.SortedFunc(maps.Keys(p.Registers), func(a, b gotong.Key) int {
-		return cmp.Or(cmp.Compare(a.Collection, b.Collection), cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Name, b.Name))
-	}) {
+	for _, key := range sorted(p.Registers, keyTexts) {
 		sqlstore.WriteRegister(b, p.Registers[key], l.present[key])
 	}
 	writeDocuments(b, p.Documents)
 	if len(p.Erase) > 0 {
-		streams, seqs := eventKeys(p.Erase)
-		b.Write(eraseEvent, streams, seqs)
-		b.Write(blind, requestArgs(p.Blind)...)
+		b.Write(eraseEvent, columnsOf(p.Erase, eventRow)...)
+		b.Write(blind, columnsOf(p.Blind, requestRow)...)
 	}
 }
 
-// heads are the columns of heads.
-type heads struct {
-	no, seq, at, count []int64
-	chain              [][]byte
-	home               []string
+func eventRow(k store.EventKey) []any { return []any{string(k.Stream), sqlstore.Number(k.Seq)} }
+
+func keyTexts(k gotong.Key) []string { return []string{k.Collection, k.Owner, k.Name} }
+
+// sorted returns the keys of a map in the order of their texts.
+func sorted[K comparable, V any](of map[K]V, texts func(K) []string) []K {
+	return slices.SortedFunc(maps.Keys(of), func(a, b K) int { return slices.Compare(texts(a), texts(b)) })
 }
 
-func (h *heads) add(no int64, head gotong.Head) {
-	h.no, h.seq, h.chain = append(h.no, no), append(h.seq, sqlstore.Number(head.Seq)), append(h.chain, head.Chain[:])
-	h.at, h.count, h.home = append(h.at, int64(head.At)), append(h.count, sqlstore.Number(head.Count)), append(h.home, string(head.Home))
-}
+// purgeAtOnce is how many expired registers one transaction deletes.
+const purgeAtOnce = 500
 
-func texts[S ~string](list []S) []string {
-	out := make([]string, len(list))
-	for i, s := range list {
-		out[i] = string(s)
-	}
-	return out
-}
-
-func eventKeys(list []store.EventKey) (streams []string, seqs []int64) {
-	for _, k := range list {
-		streams, seqs = append(streams, string(k.Stream)), append(seqs, sqlstore.Number(k.Seq))
-	}
-	return streams, seqs
-}
-
-// columns returns columns of texts, for unnest.
-func columns[K any](list []K, get func(K) []string) []any {
-	all := make([][]string, len(get(*new(K))))
-	for _, k := range list {
-		for i, text := range get(k) {
-			all[i] = append(all[i], text)
+// clear deletes registers that have expired.
+func (s *Store) clear(ctx context.Context) error {
+	for gone := purgeAtOnce; gone == purgeAtOnce; {
+		err := s.write(ctx, sqlstore.How{Lazy: true}, func(b sqlstore.Batch) {
+			gone = 0
+			b.Ask(func(sqlstore.Row) error { gone++; return nil },
+				`DELETE FROM registers WHERE (collection, owner, name) IN (SELECT collection, owner, name FROM registers
+				WHERE expires > 0 AND expires <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING 1`, int64(s.Now()), purgeAtOnce)
+		}, func(sqlstore.Batch) error { return nil })
+		if err != nil {
+			return err
 		}
 	}
-	args := make([]any, len(all))
-	for i := range all {
-		args[i] = all[i]
-	}
-	return args
-}
-
-func keyArgs(list []gotong.Key) []any {
-	return columns(list, func(k gotong.Key) []string { return []string{k.Collection, k.Owner, k.Name} })
-}
-
-func requestArgs(list []gotong.RequestKey) []any {
-	return columns(list, func(k gotong.RequestKey) []string { return []string{string(k.Stream), k.Actor, k.RequestID} })
+	return nil
 }

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
-
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -35,101 +32,63 @@ func project(b sqlstore.Batch, _ []store.Step, docs map[gotong.Key][]byte) error
 
 // writeDocuments queues the final values of documents, in the order of their keys.
 func writeDocuments(b sqlstore.Batch, docs map[gotong.Key][]byte) {
-	puts, gone := map[string][]gotong.Key{}, map[string][]gotong.Key{}
-	keys := slices.SortedFunc(maps.Keys(docs), func(a, b gotong.Key) int {
-		return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Name, b.Name))
-	})
-	for _, key := range keys {
-		to := puts
-		if docs[key] == nil {
-			to = gone
+	puts, gone := map[string][][]any{}, map[string][][]any{}
+	for _, key := range sorted(docs, keyTexts) {
+		body := docs[key]
+		if body == nil {
+			gone[key.Collection] = append(gone[key.Collection], []any{key.Owner, key.Name})
+			continue
 		}
-		to[key.Collection] = append(to[key.Collection], key)
+		row := []any{key.Owner, key.Name, string(body)}
+		if store.OfTexts(key.Collection) {
+			t, _ := store.TextOf(body) // its words were checked
+			row = append(row, t.ID.String(), t.Words)
+		}
+		puts[key.Collection] = append(puts[key.Collection], row)
 	}
 	for _, name := range slices.Sorted(maps.Keys(puts)) {
-		args := columns(puts[name], func(k gotong.Key) []string { return []string{k.Owner, k.Name, string(docs[k])} })
 		more, values, set := "", "", ""
 		if store.OfTexts(name) {
 			more, values = ", event, words", ", unnest($4::text[])::uuid, string_to_array(unnest($5::text[]), ' ')"
 			set = ", event = excluded.event, words = excluded.words"
-			args = append(args, columns(puts[name], func(k gotong.Key) []string {
-				t, _ := store.TextOf(docs[k]) // its words were checked
-				return []string{t.ID.String(), t.Words}
-			})...)
 		}
 		b.Write("INSERT INTO doc_"+name+" (owner, name, body"+more+") SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[])"+
-			values+" ON CONFLICT (owner, name) DO UPDATE SET body = excluded.body"+set, args...)
+			values+" ON CONFLICT (owner, name) DO UPDATE SET body = excluded.body"+set, columns(puts[name])...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(gone)) {
-		b.Write("DELETE FROM doc_"+name+" WHERE (owner, name) IN (SELECT unnest($1::text[]), unnest($2::text[]))",
-			ownerNames(gone[name])...)
+		b.Write("DELETE FROM doc_"+name+" WHERE (owner, name) IN (SELECT unnest($1::text[]), unnest($2::text[]))", columns(gone[name])...)
 	}
-}
-
-func ownerNames(keys []gotong.Key) []any {
-	return columns(keys, func(k gotong.Key) []string { return []string{k.Owner, k.Name} })
-}
-
-// readDocuments queues the reads of single documents, one for each collection.
-func readDocuments(b sqlstore.Batch, keys []gotong.Key, into map[gotong.Key][]byte) {
-	byCollection := map[string][]gotong.Key{}
-	for _, key := range keys {
-		byCollection[key.Collection] = append(byCollection[key.Collection], key)
-	}
-	for collection, list := range byCollection {
-		b.Ask(func(row sqlstore.Row) error {
-			d, err := sqlstore.ScanDocument(row, collection)
-			into[d.Key] = d.Body
-			return err
-		}, "SELECT owner, name, body FROM doc_"+collection+" WHERE (owner, name) IN (SELECT unnest($1::text[]), unnest($2::text[]))",
-			ownerNames(list)...)
-	}
-}
-
-func readRange(b sqlstore.Batch, of store.KeyRange, into *[]store.Document) {
-	order := " ORDER BY name"
-	if of.Descending {
-		order += " DESC"
-	}
-	b.Ask(func(row sqlstore.Row) error {
-		d, err := sqlstore.ScanDocument(row, of.Collection)
-		*into = append(*into, d)
-		return err
-	}, "SELECT owner, name, body FROM doc_"+of.Collection+" WHERE owner = $1 AND name BETWEEN $2 AND $3"+order+" LIMIT $4",
-		of.Owner, of.From, of.To, store.Bound(of.Limit))
 }
 
 // FindTexts implements [store.Texts]. The server returns pages of what fits, newest
 // first.
 func (s *Store) FindTexts(ctx context.Context, f store.Finding) ([]store.Document, error) {
-	if err := f.Check(); err != nil {
+	if err := cmp.Or(f.Check(), s.Knows(&store.Need{Ranges: []store.KeyRange{{Collection: f.Collection}}})); err != nil {
 		return nil, err
 	}
-	if !s.Collections[f.Collection] {
-		return nil, fmt.Errorf("postgres: no collection %q", f.Collection)
-	}
-	var since pgtype.UUID
-	if f.Since > 0 {
-		since = pgtype.UUID{Bytes: gotong.NewEventID(f.Since, 0), Valid: true}
-	}
-	var sql strings.Builder
-	sql.WriteString("SELECT owner, name, body FROM doc_" + f.Collection +
-		" WHERE owner = ANY ($1) AND ($2::uuid IS NULL OR event < $2) AND ($3::uuid IS NULL OR event >= $3)")
-	args := []any{f.Owners, nil, since}
-	for _, list := range f.Words {
-		args = append(args, list)
-		fmt.Fprintf(&sql, " AND words && $%d::text[]", len(args))
-	}
-	fmt.Fprintf(&sql, " ORDER BY event DESC LIMIT %d", store.MaxRead)
 	return store.FindPages(&f, func(before gotong.EventID) (docs []store.Document, err error) {
-		args[1] = pgtype.UUID{Bytes: before, Valid: !before.IsZero()}
+		sql, args := "SELECT owner, name, body FROM doc_"+f.Collection+" WHERE owner = ANY ($1)", []any{f.Owners}
+		and := func(condition string, value any) {
+			args = append(args, value)
+			sql += fmt.Sprintf(" AND "+condition, len(args))
+		}
+		for _, list := range f.Words {
+			and("words && $%d::text[]", list)
+		}
+		if f.Since > 0 {
+			and("event >= $%d", uuid(gotong.NewEventID(f.Since, 0)))
+		}
+		if !before.IsZero() {
+			and("event < $%d", uuid(before))
+		}
+		sql += fmt.Sprintf(" ORDER BY event DESC LIMIT %d", store.MaxRead)
 		err = s.read(ctx, func(b sqlstore.Batch) {
 			docs = nil
 			b.Ask(func(row sqlstore.Row) error {
 				d, err := sqlstore.ScanDocument(row, f.Collection)
 				docs = append(docs, d)
 				return err
-			}, sql.String(), args...)
+			}, sql, args...)
 		})
 		return docs, err
 	})

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -10,70 +11,34 @@ import (
 
 const (
 	selectHeads = "SELECT " + headColumns + " FROM streams WHERE name = ANY ($1) AND seq > 0"
-	selectUp    = "SELECT " + eventColumns + ` FROM events e WHERE e.stream = (SELECT no FROM streams WHERE name = $1)
+	selectUp    = "SELECT " + sqlstore.EventColumns + ` FROM events e WHERE e.stream = (SELECT no FROM streams WHERE name = $1)
 		AND e.seq > $2 AND e.seq <= $3 ORDER BY e.seq LIMIT $4`
-	selectDown = "SELECT " + eventColumns + ` FROM events e WHERE e.stream = (SELECT no FROM streams WHERE name = $1)
+	selectDown = "SELECT " + sqlstore.EventColumns + ` FROM events e WHERE e.stream = (SELECT no FROM streams WHERE name = $1)
 		AND e.seq > $2 AND e.seq <= $3 ORDER BY e.seq DESC LIMIT $4`
-	selectCommits = "SELECT " + eventColumns + sqlstore.CommitColumns + ` FROM events e LEFT JOIN streams s ON s.no = e.stream
+	selectCommits = "SELECT " + sqlstore.EventColumns + sqlstore.CommitColumns + ` FROM events e LEFT JOIN streams s ON s.no = e.stream
 		WHERE e.partition = $1 AND e.position > $2 AND e.position <= $3 ORDER BY e.position, e.seq LIMIT $4`
 )
 
-// Load implements [store.Committer].
-func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
-	var snap store.Snapshot
-	var pages []*store.StreamPage
-	if err := s.known(need); err != nil {
-		return snap, err
-	}
-	err := s.read(ctx, func(b sqlstore.Batch) {
-		snap = store.Snapshot{
-			Heads: map[gotong.Stream]gotong.Head{}, Documents: map[gotong.Key][]byte{}, Ranges: make([][]store.Document, len(need.Ranges)),
-			Events: make([][]store.Event, len(need.Events)), Records: map[gotong.RequestKey]store.Record{},
-			Claims: map[gotong.Claim]gotong.Stream{}, Registers: map[gotong.Key]store.Register{}, Cursors: map[store.CursorKey]uint64{},
+// log reads heads, events and records. The pages are whole once the batch is answered.
+func (s *Store) log(b sqlstore.Batch, need *store.Need, snap *store.Snapshot) (finish func() error) {
+	readRecords(b, need.Records, snap.Records)
+	pages := s.readStreams(b, need, snap.Heads)
+	return func() (err error) {
+		for i := 0; i < len(pages) && err == nil; i++ {
+			snap.Events[i], err = pages[i].Events()
 		}
-		readPositions(b, &snap.Positions)
-		pages = s.readStreams(b, &need, snap.Heads)
-		readRecords(b, need.Records, snap.Records)
-		readClaims(b, need.Claims, snap.Claims)
-		s.readRegisters(b, need.Registers, snap.Registers)
-		for _, key := range need.Cursors {
-			readCursor(b, selectCursor+" AND position > 0", key, snap.Cursors)
-		}
-		readDocuments(b, need.Documents, snap.Documents)
-		for i, of := range need.Ranges {
-			readRange(b, of, &snap.Ranges[i])
-		}
-	})
-	for i := 0; i < len(pages) && err == nil; i++ {
-		snap.Events[i], err = pages[i].Events()
+		return err
 	}
-	if err != nil {
-		return store.Snapshot{}, err
-	}
-	return snap, nil
 }
 
-// known returns an error if a collection is not one of the store's.
-func (s *Store) known(need store.Need) error {
-	changes := make([]store.Change, 0, len(need.Documents)+len(need.Ranges))
-	for _, key := range need.Documents {
-		changes = append(changes, store.Change{Key: key})
-	}
-	for _, of := range need.Ranges {
-		changes = append(changes, store.Change{Key: gotong.Key{Collection: of.Collection}})
-	}
-	return store.CheckChanges(changes, s.Collections)
-}
-
-// readStreams reads heads and events. The pages are whole once the batch is answered.
 func (s *Store) readStreams(b sqlstore.Batch, need *store.Need, heads map[gotong.Stream]gotong.Head) []*store.StreamPage {
-	list, wanted := texts(need.Heads), map[gotong.Stream]bool{}
+	list, wanted := slices.Clone(need.Heads), map[gotong.Stream]bool{}
 	for _, stream := range need.Heads {
 		wanted[stream] = true
 	}
 	pages, eras := make([]*store.StreamPage, len(need.Events)), s.Eras()
 	for i, of := range need.Events {
-		list, pages[i] = append(list, string(of.Stream)), store.NewStreamPage(of, 0, eras)
+		list, pages[i] = append(list, of.Stream), store.NewStreamPage(of, 0, eras)
 	}
 	if len(list) == 0 {
 		return nil
@@ -89,7 +54,7 @@ func (s *Store) readStreams(b sqlstore.Batch, need *store.Need, heads map[gotong
 			}
 		}
 		return err
-	}, selectHeads, list)
+	}, selectHeads, texts(list))
 	for i, of := range need.Events {
 		sql := selectUp
 		if of.Descending {

@@ -12,6 +12,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/postgres/postgrestest"
+	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
 // all matches a plan that reads all rows of a table.
@@ -25,17 +26,19 @@ func TestPlans(t *testing.T) {
 	c := connected(t, address)
 	exec(t, c, "BEGIN")
 	exec(t, c, selectLimits)
+	registers := &batch{}
+	sqlstore.ReadRegisters(registers, make([]gotong.Key, 1), lockRegisters, nil)
 	for sql, args := range map[string]string{
-		lockPartitions: "'{1}'",
-		addStreams:     "'{a}'",
-		lockStreams:    "'{a}'",
-		selectRecords:  "'{a}', '{b}', '{c}'",
-		lockRegisters:  "'{a}', '{b}', '{c}'",
-		selectOrigins:  "'{a}', '{1}'",
-		setPosition:    "'1', '1'",
-		setHeads:       "'{1}', '{1}', '{a}', '{1}', '{1}', '{a}'",
-		eraseEvent:     "'{a}', '{1}'",
-		blind:          "'{a}', '{b}', '{c}'",
+		lockPartitions:                 "'{1}'",
+		addStreams:                     "'{a}'",
+		lockStreams:                    "'{a}'",
+		selectRecords:                  "'{a}', '{b}', '{c}'",
+		registers.QueuedQueries[0].SQL: "'{a}', '{b}', '{c}'",
+		selectOrigins:                  "'{a}', '{1}'",
+		setPosition:                    "'1', '1'",
+		setHeads:                       "'{1}', '{1}', '{a}', '{1}', '{1}', '{a}'",
+		eraseEvent:                     "'{a}', '{1}'",
+		blind:                          "'{a}', '{b}', '{c}'",
 	} {
 		exec(t, c, "PREPARE statement AS "+sql)
 		rows, err := c.Query(t.Context(), "EXPLAIN EXECUTE statement ("+args+")")

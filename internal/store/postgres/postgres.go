@@ -114,10 +114,10 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	}
 	s := &Store{Node: node, server: server}
 	s.Store = sqlstore.NewStore(sqlstore.DB{
-		Read: s.read, Write: s.write, Positions: readPositions, Project: project, Restore: restore,
+		Read: s.read, Write: s.write, Positions: readPositions, Log: s.log, Project: project, Restore: restore,
 		Stream:  func(_ sqlstore.Batch, row sqlstore.Row) (store.StreamRow, int64, error) { return scanHead(row) },
 		Streams: "SELECT " + headColumns + " FROM streams WHERE no > $1 AND seq > 0 ORDER BY no",
-		Claims:  "SELECT space, name, stream FROM claims", Empty: isEmpty,
+		Claims:  selectClaims, Empty: isEmpty,
 		Lock: " FOR NO KEY UPDATE", Skip: " FOR UPDATE SKIP LOCKED", Greatest: "greatest", Waiting: "NOT dead",
 	}, node.Base)
 	if s.pool, err = pgxpool.NewWithConfig(s.Context, cfg); err == nil {

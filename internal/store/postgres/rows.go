@@ -16,111 +16,96 @@ const addEvents = `INSERT INTO events (partition, stream, position, seq, id, typ
 	unnest($17::boolean[]), unnest($18::text[]), unnest($19::text[]), unnest($20::bytea[]), unnest($21::bytea[]),
 	unnest($22::bigint[]), unnest($23::bigint[])`
 
-// logRow is a row of the log: an event, the request of a commit, or both, which the
-// first event of a commit has.
-type logRow struct {
-	stream int64
-	commit *store.Record
-	event  *store.Event
-	first  bool
-}
-
-// logRows returns the rows of one commit.
-func logRows(stream int64, commit *store.Record, events []store.Event) (rows []logRow) {
-	for i := range events {
-		rows = append(rows, logRow{stream, commit, &events[i], i == 0})
+// logRows returns the rows of a commit: one for each event, the first one with the
+// request, or one of the request alone.
+func logRows(stream int64, c *store.Planned) [][]any {
+	rows := make([][]any, max(len(c.Events), 1))
+	r := &c.Kept
+	for i := range rows {
+		rows[i] = make([]any, 23)
+		rows[i][0], rows[i][1] = int64(r.Partition), stream
 	}
-	if len(events) == 0 {
-		rows = []logRow{{stream, commit, nil, true}}
+	for i := range c.Events {
+		e := &c.Events[i]
+		copy(rows[i][2:], []any{
+			sqlstore.Number(r.Position), sqlstore.Number(e.Seq), uuid(e.ID), e.Type, int64(e.At), string(e.Audience),
+			sqlstore.Number(e.Count), string(e.Data), nil, e.DataSalt[:], e.ContentSalt[:], e.ContentCommit[:], e.Prev[:], e.Chain[:],
+			e.Erased,
+		})
+		if e.Content != nil {
+			rows[i][10] = string(e.Content)
+		}
+		if e.Erased {
+			rows[i][12] = nil
+		}
+	}
+	copy(rows[0][17:], []any{r.Request.RequestID, r.Request.Actor, r.Salt, r.Fingerprint, nil, int64(r.At)})
+	if r.Last > 0 {
+		rows[0][21] = sqlstore.Number(r.Last)
 	}
 	return rows
 }
 
-// column returns a column of rows.
-func column[T any](rows []logRow, get func(*logRow) T) []T {
-	list := make([]T, len(rows))
-	for i := range rows {
-		list[i] = get(&rows[i])
+// columns returns the columns of rows, for unnest. Each is of the type of its first value,
+// by which pgx knows the type of a parameter where it prepares nothing.
+func columns(rows [][]any) []any {
+	all := make([]any, len(rows[0]))
+	for i := range all {
+		var first any
+		for j := 0; j < len(rows) && first == nil; j++ {
+			first = rows[j][i]
+		}
+		switch first.(type) {
+		case int64:
+			all[i] = column[int64](rows, i)
+		case bool:
+			all[i] = column[bool](rows, i)
+		case []byte:
+			all[i] = column[[]byte](rows, i)
+		case pgtype.UUID:
+			all[i] = column[pgtype.UUID](rows, i)
+		default:
+			all[i] = column[string](rows, i)
+		}
+	}
+	return all
+}
+
+func column[T any](rows [][]any, i int) []*T {
+	list := make([]*T, len(rows))
+	for j, row := range rows {
+		if value, ok := row[i].(T); ok {
+			list[j] = &value
+		}
 	}
 	return list
 }
 
-// events returns a column that rows without an event do not have.
-func events[T any](rows []logRow, get func(*store.Event) T) []*T {
-	return column(rows, func(r *logRow) *T {
-		if r.event == nil {
-			return nil
-		}
-		return new(get(r.event))
-	})
-}
+func uuid(id gotong.EventID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }
 
-// requests returns a column that only first rows have.
-func requests[T any](rows []logRow, get func(*store.Record) T) []*T {
-	return column(rows, func(r *logRow) *T {
-		if !r.first {
-			return nil
-		}
-		return new(get(r.commit))
-	})
-}
-
-func writeLog(b sqlstore.Batch, rows []logRow) {
-	if len(rows) == 0 {
-		return
+// columnsOf returns the columns of the rows of a list that is not empty.
+func columnsOf[K any](list []K, row func(K) []any) []any {
+	rows := make([][]any, len(list))
+	for i, k := range list {
+		rows[i] = row(k)
 	}
-	b.Write(addEvents,
-		column(rows, func(r *logRow) int16 { return int16(r.commit.Partition) }),
-		column(rows, func(r *logRow) int64 { return r.stream }),
-		column(rows, func(r *logRow) *int64 { return positive(r.commit.Position) }),
-		events(rows, func(e *store.Event) int64 { return sqlstore.Number(e.Seq) }),
-		events(rows, func(e *store.Event) pgtype.UUID { return pgtype.UUID{Bytes: e.ID, Valid: true} }),
-		events(rows, func(e *store.Event) string { return e.Type }),
-		events(rows, func(e *store.Event) int64 { return int64(e.At) }),
-		events(rows, func(e *store.Event) string { return string(e.Audience) }),
-		events(rows, func(e *store.Event) int64 { return sqlstore.Number(e.Count) }),
-		events(rows, func(e *store.Event) string { return string(e.Data) }),
-		events(rows, func(e *store.Event) pgtype.Text {
-			return pgtype.Text{String: string(e.Content), Valid: e.Content != nil}
-		}),
-		events(rows, func(e *store.Event) []byte { return e.DataSalt[:] }),
-		events(rows, func(e *store.Event) []byte {
-			if e.Erased {
-				return nil
-			}
-			return e.ContentSalt[:]
-		}),
-		events(rows, func(e *store.Event) []byte { return e.ContentCommit[:] }),
-		events(rows, func(e *store.Event) []byte { return e.Prev[:] }),
-		events(rows, func(e *store.Event) []byte { return e.Chain[:] }),
-		events(rows, func(e *store.Event) bool { return e.Erased }),
-		requests(rows, func(r *store.Record) string { return r.Request.RequestID }),
-		requests(rows, func(r *store.Record) string { return r.Request.Actor }),
-		requests(rows, func(r *store.Record) []byte { return r.Salt }),
-		requests(rows, func(r *store.Record) []byte { return r.Fingerprint }),
-		column(rows, func(r *logRow) *int64 {
-			if !r.first {
-				return nil
-			}
-			return positive(r.commit.Last)
-		}),
-		requests(rows, func(r *store.Record) int64 { return int64(r.At) }))
+	return columns(rows)
 }
-
-// positive returns a number; nil for 0.
-func positive(n uint64) *int64 {
-	if n == 0 {
-		return nil
-	}
-	return new(sqlstore.Number(n))
-}
-
-const eventColumns = sqlstore.EventColumns + "e.erased::int"
 
 const selectRecords = "SELECT " + sqlstore.RecordColumns + `, k.stream FROM unnest($1::text[], $2::text[], $3::text[]) k (stream, actor, id)
 	CROSS JOIN LATERAL (SELECT request_id, actor, salt, fingerprint, last, decided, partition, position, seq FROM events
 		WHERE request_id = k.id AND actor = k.actor AND request_id IS NOT NULL
 		AND stream = (SELECT no FROM streams WHERE name = k.stream) LIMIT 1) e`
+
+func texts[S ~string](list []S) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = string(s)
+	}
+	return out
+}
+
+func requestRow(k gotong.RequestKey) []any { return []any{string(k.Stream), k.Actor, k.RequestID} }
 
 func readRecords(b sqlstore.Batch, list []gotong.RequestKey, into map[gotong.RequestKey]store.Record) {
 	if len(list) == 0 {
@@ -132,21 +117,7 @@ func readRecords(b sqlstore.Batch, list []gotong.RequestKey, into map[gotong.Req
 		r.Request.Stream = stream
 		into[r.Request] = r
 		return err
-	}, selectRecords, requestArgs(list)...)
-}
-
-func readClaims(b sqlstore.Batch, list []gotong.Claim, into map[gotong.Claim]gotong.Stream) {
-	if len(list) == 0 {
-		return
-	}
-	b.Ask(func(row sqlstore.Row) error {
-		var c gotong.Claim
-		var stream gotong.Stream
-		err := row.Scan(&c.Space, &c.Name, &stream)
-		into[c] = stream
-		return err
-	}, "SELECT space, name, stream FROM claims WHERE (space, name) IN (SELECT unnest($1::text[]), unnest($2::text[]))",
-		columns(list, func(c gotong.Claim) []string { return []string{c.Space, c.Name} })...)
+	}, selectRecords, columnsOf(list, requestRow)...)
 }
 
 func readPositions(b sqlstore.Batch, into *[gotong.Partitions]uint64) {

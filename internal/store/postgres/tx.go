@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -30,6 +31,18 @@ func (b *batch) Ask(take func(sqlstore.Row) error, sql string, args ...any) {
 		rows.Close()
 		return rows.Err()
 	})
+}
+
+// Find implements [sqlstore.Batch].
+func (b *batch) Find(take func(sqlstore.Row) error, sql, by, suffix string, keys [][]any) {
+	if len(keys) == 0 {
+		return
+	}
+	lists := make([]string, len(keys[0]))
+	for i := range lists {
+		lists[i] = fmt.Sprintf("unnest($%d::text[])", i+1)
+	}
+	b.Ask(take, sql+" WHERE ("+by+") IN (SELECT "+strings.Join(lists, ", ")+")"+suffix, columns(keys)...)
 }
 
 // Write implements [sqlstore.Batch].

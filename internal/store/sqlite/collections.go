@@ -8,13 +8,12 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
-	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
 // collection holds the statements of one table of documents.
 type collection struct {
-	get, put, remove, up, down string
-	texts                      *texts // nil if its documents are not found by words
+	put, remove string
+	texts       *texts // nil if its documents are not found by words
 }
 
 // makeCollections returns the collections. It makes a table that is missing,
@@ -38,13 +37,10 @@ func makeCollections(c *conn, names []string, made bool) (map[string]collection,
 				return nil, err
 			}
 		}
-		find := "SELECT owner, name, body FROM " + t + " WHERE owner = +? AND name BETWEEN ? AND ? ORDER BY name"
 		all[name] = collection{
-			get:    "SELECT body FROM " + t + " WHERE owner = ? AND name = ?",
 			put:    "INSERT OR REPLACE INTO " + t + " VALUES (?, ?, ?)",
 			remove: "DELETE FROM " + t + " WHERE owner = ? AND name = ?",
-			up:     find, down: find + " DESC",
-			texts: textsOf(name),
+			texts:  textsOf(name),
 		}
 	}
 	return all, nil
@@ -78,32 +74,28 @@ func (w *writer) change(changes []store.Change, clears bool) error {
 	return nil
 }
 
-func (s *Store) document(c *conn, key gotong.Key, found func([]byte)) error {
-	t, err := s.collectionOf(key.Collection)
-	if err != nil {
-		return err
+// project writes what steps change, in their order.
+func (w *writer) project(steps []store.Step) error {
+	for i := range steps {
+		if steps[i].Erases {
+			w.erased, w.putOff = true, false
+		}
+		w.rows += len(steps[i].Changes)
+		if err := w.change(steps[i].Changes, steps[i].Clears); err != nil {
+			return err
+		}
 	}
-	return c.query(t.get, func(row *sqlite.Stmt) error {
-		found(blob(row, 0))
-		return nil
-	}, key.Owner, key.Name)
+	return nil
 }
 
-func (s *Store) documentsIn(c *conn, r store.KeyRange) (found []store.Document, err error) {
-	t, err := s.collectionOf(r.Collection)
-	if err != nil {
-		return nil, err
+func (w *writer) setRegister(r gotong.RegisterChange) error {
+	w.rows++
+	if r.Body == nil {
+		return w.conn.exec("DELETE FROM registers WHERE collection = ? AND owner = ? AND name = ?",
+			r.Key.Collection, r.Key.Owner, r.Key.Name)
 	}
-	sql := t.up
-	if r.Descending {
-		sql = t.down
-	}
-	err = c.ask(sql, atMost(store.Bound(r.Limit), func(row sqlstore.Row) error {
-		d, err := sqlstore.ScanDocument(row, r.Collection)
-		found = append(found, d)
-		return err
-	}), r.Owner, r.From, r.To)
-	return found, err
+	return w.conn.exec("INSERT OR REPLACE INTO registers VALUES (?, ?, ?, ?, ?, ?)",
+		r.Key.Collection, r.Key.Owner, r.Key.Name, r.Expect+1, r.Body, r.Expires)
 }
 
 // A page cache follows the size of the file, up to a bound: a small community

@@ -78,14 +78,22 @@ func (w *writer) commit(c *store.Commit, now gotong.Instant) (store.Outcome, err
 		}
 	}
 	for _, claim := range c.Claims {
-		_, taken, err := readClaim(w.conn, claim)
-		if err != nil || taken {
+		taken := map[gotong.Claim]gotong.Stream{}
+		err := w.conn.run(func(b *batch) { sqlstore.ReadClaims(b, selectClaims, []gotong.Claim{claim}, taken) })
+		if err != nil || len(taken) > 0 {
 			return store.Outcome{Status: store.Taken, Claim: claim}, err
 		}
 	}
 	for _, r := range c.Registers {
-		kept, err := readRegister(w.conn, r.Key, now)
-		if err != nil || kept.Version != r.Expect {
+		version := uint64(0)
+		err := w.conn.run(func(b *batch) {
+			sqlstore.ReadRegisters(b, []gotong.Key{r.Key}, "", func(kept store.Register) {
+				if sqlstore.Exists(&kept, now) {
+					version = kept.Version
+				}
+			})
+		})
+		if err != nil || version != r.Expect {
 			return store.Outcome{Status: store.Stale, Register: r.Key}, err
 		}
 	}
@@ -264,11 +272,4 @@ func readRecord(c *conn, no int64, key gotong.RequestKey) (r store.Record, found
 	return r, found, err
 }
 
-func readClaim(c *conn, claim gotong.Claim) (stream gotong.Stream, taken bool, err error) {
-	err = c.query(`SELECT s.name FROM claims c JOIN streams s ON s.no = c.stream
-		WHERE c.space = +? AND c.name = +?`, func(row *sqlite.Stmt) error {
-		stream, taken = gotong.Stream(row.ColumnText(0)), true
-		return nil
-	}, claim.Space, claim.Name)
-	return stream, taken, err
-}
+const selectClaims = "SELECT space, name, (SELECT name FROM streams WHERE no = stream) FROM claims"

@@ -68,16 +68,6 @@ const appends = "only gotong appends to the log"
 
 type rowFunc func(*sqlite.Stmt) error
 
-// atMost passes n rows on and then stops.
-func atMost(n int, take func(sqlstore.Row) error) func(sqlstore.Row) error {
-	return func(row sqlstore.Row) error {
-		if n--; n < 0 {
-			return sqlstore.ErrEnough
-		}
-		return take(row)
-	}
-}
-
 // query runs a prepared statement. Arguments are of the types that bind knows.
 //
 // SQLite prepares a statement anew for each use if its plan could depend on the
@@ -85,7 +75,8 @@ func atMost(n int, take func(sqlstore.Row) error) func(sqlstore.Row) error {
 // LIMIT ?: their readers stop with [sqlstore.ErrEnough], and the order is always that of an
 // index, so nothing more is read. And a parameter that the planner would compare
 // with a constant of its own, = ? where several rows may match or > ? where a
-// partial index has such a condition, is written +?, which it does not look into.
+// partial index has such a condition, is written +?, which it does not look into, nor
+// into the expressions of package sqlstore.
 func (c *conn) query(sql string, row rowFunc, args ...any) error {
 	stmt, err := c.db.Prepare(sql)
 	if err != nil {
@@ -127,6 +118,16 @@ func (c *conn) run(f func(b *batch)) error {
 func (b *batch) Ask(take func(sqlstore.Row) error, sql string, args ...any) {
 	if b.err == nil {
 		b.err = b.conn.ask(sql, take, args...)
+	}
+}
+
+// Find implements [sqlstore.Batch].
+func (b *batch) Find(take func(sqlstore.Row) error, sql, by, suffix string, keys [][]any) {
+	for i, key := range keys {
+		if i == 0 {
+			sql += " WHERE (" + by + ") = (?" + strings.Repeat(", ?", len(key)-1) + ")" + suffix
+		}
+		b.Ask(take, sql, key...)
 	}
 }
 

@@ -9,10 +9,9 @@ import (
 )
 
 const (
-	eventColumns  = sqlstore.EventColumns + "e.erased"
-	selectUp      = "SELECT " + eventColumns + " FROM events e WHERE e.stream = +? AND e.seq > ? AND e.seq <= ? ORDER BY e.seq"
+	selectUp      = "SELECT " + sqlstore.EventColumns + " FROM events e WHERE e.stream = +? AND e.seq > ? AND e.seq <= ? ORDER BY e.seq"
 	selectDown    = selectUp + " DESC"
-	selectCommits = "SELECT " + eventColumns + sqlstore.CommitColumns + ` FROM events e LEFT JOIN streams s ON s.no = e.stream
+	selectCommits = "SELECT " + sqlstore.EventColumns + sqlstore.CommitColumns + ` FROM events e LEFT JOIN streams s ON s.no = e.stream
 		WHERE e.partition = +? AND e.position > ? AND e.position <= ? ORDER BY e.position, e.key`
 )
 

@@ -114,9 +114,10 @@ func (t *tip) reset(to ends) {
 
 const (
 	selectStream = "SELECT no, home FROM streams WHERE name = ?"
-	selectNewest = "SELECT " + eventColumns + ", e.key FROM events e WHERE e.stream = +? AND e.seq IS NOT NULL ORDER BY e.seq DESC LIMIT 1"
-	selectLater  = "SELECT key, partition, position, stream FROM events WHERE key > ? ORDER BY key"
-	selectEnd    = "SELECT position FROM events WHERE partition = +? AND position IS NOT NULL ORDER BY position DESC LIMIT 1"
+	selectNewest = "SELECT " + sqlstore.EventColumns + `, e.key FROM events e
+		WHERE e.stream = +? AND e.seq IS NOT NULL ORDER BY e.seq DESC LIMIT 1`
+	selectLater = "SELECT key, partition, position, stream FROM events WHERE key > ? ORDER BY key"
+	selectEnd   = "SELECT position FROM events WHERE partition = +? AND position IS NOT NULL ORDER BY position DESC LIMIT 1"
 )
 
 // readHead reads a stream's head, with the zero number where there is none.

@@ -123,41 +123,8 @@ func (s *Store) replaced(old *conn) *conn {
 	return c
 }
 
-// Load implements [store.Committer].
-func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
-	var snap store.Snapshot
-	err := s.read(ctx, func(r *reading) error {
-		snap.Positions = r.positions
-		if err := s.loadRows(r, need, &snap); err != nil {
-			return err
-		}
-		for _, of := range need.Ranges {
-			found, err := s.documentsIn(r.conn, of)
-			if err != nil {
-				return err
-			}
-			snap.Ranges = append(snap.Ranges, found)
-		}
-		for _, of := range need.Events {
-			found, err := r.eventsIn(of)
-			if err != nil {
-				return err
-			}
-			snap.Events = append(snap.Events, found)
-		}
-		return nil
-	})
-	if err != nil {
-		return store.Snapshot{}, err
-	}
-	return snap, nil
-}
-
-func (s *Store) loadRows(r *reading, need store.Need, snap *store.Snapshot) error {
-	snap.Heads = make(map[gotong.Stream]gotong.Head, len(need.Heads))
-	snap.Documents = make(map[gotong.Key][]byte, len(need.Documents))
-	snap.Records = make(map[gotong.RequestKey]store.Record, len(need.Records))
-	snap.Claims = make(map[gotong.Claim]gotong.Stream, len(need.Claims))
+// log reads heads, records and events.
+func (r *reading) log(need *store.Need, snap *store.Snapshot) error {
 	for _, stream := range need.Heads {
 		h, err := r.head(stream)
 		if err != nil {
@@ -165,11 +132,6 @@ func (s *Store) loadRows(r *reading, need store.Need, snap *store.Snapshot) erro
 		}
 		if h.Seq > 0 {
 			snap.Heads[stream] = h.Head
-		}
-	}
-	for _, key := range need.Documents {
-		if err := s.document(r.conn, key, func(body []byte) { snap.Documents[key] = body }); err != nil {
-			return err
 		}
 	}
 	for _, key := range need.Records {
@@ -183,36 +145,10 @@ func (s *Store) loadRows(r *reading, need store.Need, snap *store.Snapshot) erro
 			snap.Records[key] = record
 		}
 	}
-	for _, claim := range need.Claims {
-		if stream, ok, err := readClaim(r.conn, claim); err != nil {
+	for i, of := range need.Events {
+		var err error
+		if snap.Events[i], err = r.eventsIn(of); err != nil {
 			return err
-		} else if ok {
-			snap.Claims[claim] = stream
-		}
-	}
-	return s.loadSide(r.conn, need, snap)
-}
-
-// loadSide reads what is not the log.
-func (s *Store) loadSide(c *conn, need store.Need, snap *store.Snapshot) error {
-	snap.Registers = make(map[gotong.Key]store.Register, len(need.Registers))
-	snap.Cursors = make(map[store.CursorKey]uint64, len(need.Cursors))
-	for _, key := range need.Registers {
-		r, err := readRegister(c, key, s.Now())
-		if err != nil {
-			return err
-		}
-		if r.Version > 0 {
-			snap.Registers[key] = r
-		}
-	}
-	for _, key := range need.Cursors {
-		at, err := readCursor(c, key.Reader, key.Partition)
-		if err != nil {
-			return err
-		}
-		if at > 0 {
-			snap.Cursors[key] = at
 		}
 	}
 	return nil

@@ -104,7 +104,11 @@ func (s *Store) db() sqlstore.DB {
 	return sqlstore.DB{
 		Read: s.ask, Write: s.write, Greatest: "max", Waiting: "dead = 0", Empty: isEmpty,
 		Streams: "SELECT name, home, no FROM streams WHERE no > $1 ORDER BY no", Stream: streamOf,
-		Claims:    "SELECT space, name, (SELECT name FROM streams WHERE no = stream) FROM claims",
+		Claims: selectClaims,
+		Log: func(b sqlstore.Batch, need *store.Need, snap *store.Snapshot) func() error {
+			err := own(b).reading.log(need, snap)
+			return func() error { return err }
+		},
 		Positions: func(b sqlstore.Batch, into *[gotong.Partitions]uint64) { *into = own(b).ends.positions },
 		Project: func(_ sqlstore.Batch, steps []store.Step, _ map[gotong.Key][]byte) error {
 			return s.writer.project(steps)

@@ -20,6 +20,9 @@ type Batch interface {
 	// Ask adds a query; take is called for each row, until it returns an error.
 	// [ErrEnough] ends the answer without an error.
 	Ask(take func(Row) error, sql string, args ...any)
+	// Find adds a query for the rows whose columns by have the texts of one of these keys;
+	// suffix follows this condition.
+	Find(take func(Row) error, sql, by, suffix string, keys [][]any)
 	// Write adds a statement without an answer.
 	Write(sql string, args ...any)
 }
@@ -44,10 +47,9 @@ func (f *Fixed) ScanBytes(from []byte) error {
 	return nil
 }
 
-// EventColumns are the columns of an event e. An adapter adds the last one, e.erased as a
-// number.
+// EventColumns are the columns of an event e.
 const EventColumns = "e.seq, e.partition, e.position, e.id, e.type, e.at, e.audience, e.count, e.data, e.content, " +
-	"e.data_salt, e.content_salt, e.content_commit, e.prev, e.chain, "
+	"e.data_salt, e.content_salt, e.content_commit, e.prev, e.chain, CAST(e.erased AS integer)"
 
 // Events reads rows with [EventColumns]. It is reused for each row.
 type Events struct {

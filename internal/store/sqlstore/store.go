@@ -27,6 +27,8 @@ type DB struct {
 	Write func(ctx context.Context, how How, ask func(Batch), tell func(Batch) error) error
 	// Positions reads the last position of each partition.
 	Positions func(b Batch, into *[gotong.Partitions]uint64)
+	// Log reads heads, records and events; finish is called after the batch.
+	Log func(b Batch, need *store.Need, snap *store.Snapshot) (finish func() error)
 	// Project writes what the steps of readers change; docs are the final values.
 	Project func(b Batch, steps []store.Step, docs map[gotong.Key][]byte) error
 	// Restore returns what a step of a copy asks, and how it writes streams, commits,
@@ -86,14 +88,11 @@ func (s *Store) SetRegister(
 	present, version := false, uint64(0)
 	return s.db.Write(ctx, How{Size: len(body)}, func(b Batch) {
 		present, version = false, 0
-		b.Ask(func(row Row) error {
-			r, err := ScanRegister(row)
+		ReadRegisters(b, []gotong.Key{key}, s.db.Lock, func(r store.Register) {
 			if present = true; Exists(&r, s.base.Now()) {
 				version = r.Version
 			}
-			return err
-		}, "SELECT "+RegisterColumns+" FROM registers WHERE collection = $1 AND owner = $2 AND name = $3"+s.db.Lock,
-			key.Collection, key.Owner, key.Name)
+		})
 	}, func(b Batch) error {
 		if version != expect {
 			return store.ErrConflict
@@ -131,7 +130,7 @@ func (s *Store) Advance(ctx context.Context, steps ...store.Step) error {
 	return s.db.Write(ctx, How{Lazy: true, Size: store.StepsSize(steps)}, func(b Batch) {
 		clear(at)
 		for _, step := range sorted {
-			s.readCursor(b, store.CursorKey{Reader: step.Reader, Partition: step.Partition}, s.db.Lock, at)
+			readCursor(b, store.CursorKey{Reader: step.Reader, Partition: step.Partition}, s.db.Lock, at)
 		}
 	}, func(b Batch) error {
 		for _, step := range sorted {
@@ -149,14 +148,6 @@ func (s *Store) Advance(ctx context.Context, steps ...store.Step) error {
 		PutJobs(b, jobs)
 		return s.db.Project(b, steps, docs)
 	})
-}
-
-func (*Store) readCursor(b Batch, key store.CursorKey, lock string, into map[store.CursorKey]uint64) {
-	b.Ask(func(row Row) error {
-		r, err := ScanCursor(row)
-		into[key] = r.Position
-		return err
-	}, "SELECT reader, partition, position FROM cursors WHERE reader = $1 AND partition = $2"+lock, key.Reader, int64(key.Partition))
 }
 
 // ClaimJobs implements [store.Jobs]. It reads the jobs that are due, and those with a

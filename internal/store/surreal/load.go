@@ -13,16 +13,10 @@ import (
 
 // Load implements [store.Committer].
 func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
-	snap := store.Snapshot{
-		Heads:     map[gotong.Stream]gotong.Head{},
-		Documents: map[gotong.Key][]byte{},
-		Records:   map[gotong.RequestKey]store.Record{},
-		Claims:    map[gotong.Claim]gotong.Stream{},
-		Registers: map[gotong.Key]store.Register{},
-		Cursors:   map[store.CursorKey]uint64{},
-		Ranges:    make([][]store.Document, len(need.Ranges)),
-		Events:    make([][]store.Event, len(need.Events)),
+	if err := s.Knows(&need); err != nil {
+		return store.Snapshot{}, err
 	}
+	snap := store.NewSnapshot(&need)
 	var r reading
 	r.positions(func(all [gotong.Partitions]uint64) { snap.Positions = all })
 	heads := map[gotong.Stream]gotong.Head{} // of the streams whose events are read too
@@ -36,13 +30,8 @@ func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, erro
 	r.claims(need.Claims, snap.Claims)
 	r.registersOf(need.Registers, s.Now(), snap.Registers)
 	r.cursors(need.Cursors, snap.Cursors)
-	if err := s.documents(&r, need.Documents, snap.Documents); err != nil {
-		return store.Snapshot{}, err
-	}
+	r.documents(need.Documents, snap.Documents)
 	for i, of := range need.Ranges {
-		if !s.Collections[of.Collection] {
-			return store.Snapshot{}, fmt.Errorf("surreal: no collection %q", of.Collection)
-		}
 		r.documentsIn(of, &snap.Ranges[i])
 	}
 	for i, of := range need.Events {
@@ -91,12 +80,9 @@ func documentsOf(collection string, rows []documentRow) (docs []store.Document) 
 }
 
 // documents reads single documents, with one part for each collection.
-func (s *Store) documents(r *reading, keys []gotong.Key, into map[gotong.Key][]byte) error {
+func (r *reading) documents(keys []gotong.Key, into map[gotong.Key][]byte) {
 	ids := map[string][]surreal.RecordID{}
 	for _, key := range keys {
-		if !s.Collections[key.Collection] {
-			return fmt.Errorf("surreal: no collection %q", key.Collection)
-		}
 		ids[key.Collection] = append(ids[key.Collection], docID(key))
 	}
 	for collection, list := range ids {
@@ -107,7 +93,6 @@ func (s *Store) documents(r *reading, keys []gotong.Key, into map[gotong.Key][]b
 			return nil
 		})
 	}
-	return nil
 }
 
 // rangeOf returns the closed range of an owner's names in a table, for FROM, and
