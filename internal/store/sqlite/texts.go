@@ -229,7 +229,11 @@ func (s *Store) CheckTexts(ctx context.Context, collection string) error {
 	return s.search(ctx, func(r *reading) error {
 		// Only a search makes FTS5 forget what this connection remembers of an index that
 		// another one has changed since.
-		if err := r.query(c.texts.has, func(*sqlite.Stmt) error { return nil }, "x", 0); err != nil {
+		err := r.query(c.texts.has, func(*sqlite.Stmt) error { return nil }, "x", 0)
+		if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultCorrupt { // of the index: it reads nothing else
+			return fmt.Errorf("%w: the index of words of %s: %w", store.ErrCorrupt, collection, err)
+		}
+		if err != nil {
 			return err
 		}
 		return r.query(c.texts.check, func(row *sqlite.Stmt) error {
