@@ -10,13 +10,9 @@ import (
 )
 
 const (
-	selectHeads = "SELECT " + headColumns + " FROM streams WHERE name = ANY ($1) AND seq > 0"
-	selectUp    = "SELECT " + sqlstore.EventColumns + ` FROM events e WHERE e.stream = (SELECT no FROM streams WHERE name = $1)
-		AND e.seq > $2 AND e.seq <= $3 ORDER BY e.seq LIMIT $4`
-	selectDown = "SELECT " + sqlstore.EventColumns + ` FROM events e WHERE e.stream = (SELECT no FROM streams WHERE name = $1)
-		AND e.seq > $2 AND e.seq <= $3 ORDER BY e.seq DESC LIMIT $4`
-	selectCommits = "SELECT " + sqlstore.EventColumns + sqlstore.CommitColumns + ` FROM events e LEFT JOIN streams s ON s.no = e.stream
-		WHERE e.partition = $1 AND e.position > $2 AND e.position <= $3 ORDER BY e.position, e.seq LIMIT $4`
+	selectHeads  = "SELECT " + headColumns + " FROM streams WHERE name = ANY ($1) AND seq > 0"
+	selectEvents = "SELECT " + sqlstore.EventColumns + ` FROM events e WHERE e.stream = (SELECT no FROM streams WHERE name = $1)
+		AND e.seq > $2 AND e.seq <= $3 ORDER BY e.seq`
 )
 
 // log reads heads, events and records. The pages are whole once the batch is answered.
@@ -56,13 +52,13 @@ func (s *Store) readStreams(b sqlstore.Batch, need *store.Need, heads map[gotong
 		return err
 	}, selectHeads, texts(list))
 	for i, of := range need.Events {
-		sql := selectUp
+		sql := selectEvents
 		if of.Descending {
-			sql = selectDown
+			sql += " DESC"
 		}
 		rows := sqlstore.NewEvents()
 		b.Ask(func(row sqlstore.Row) error { return rows.AddTo(pages[i], row, of.Stream) },
-			sql, string(of.Stream), sqlstore.Number(of.From), sqlstore.Number(of.To), store.Bound(of.Limit))
+			sql+" LIMIT $4", string(of.Stream), sqlstore.Number(of.From), sqlstore.Number(of.To), store.Bound(of.Limit))
 	}
 	return pages
 }
@@ -78,29 +74,4 @@ func (s *Store) Positions(ctx context.Context) (all [gotong.Partitions]uint64, e
 		err = store.ErrOtherEpoch
 	}
 	return all, err
-}
-
-// ReadPartition implements [store.Log].
-func (s *Store) ReadPartition(
-	ctx context.Context, p gotong.Partition, from, to uint64, limit int,
-) (found []store.Event, err error) {
-	if from >= to {
-		return nil, nil
-	}
-	most := store.Bound(limit) + store.MaxCommitEvents // rows; so the page is full before a commit is cut
-	n, rows := 0, (*sqlstore.Commits)(nil)
-	err = s.read(ctx, func(b sqlstore.Batch) {
-		b.Ask(func(row sqlstore.Row) error {
-			var end uint64
-			err := row.Scan(&end)
-			n, rows = 0, sqlstore.NewCommits(store.NewPartitionPage(p, from, to, end, limit, s.Eras()))
-			return err
-		}, "SELECT position FROM partitions WHERE no = $1", int16(p))
-		b.Ask(func(row sqlstore.Row) error { n++; return rows.Take(row) },
-			selectCommits, int16(p), sqlstore.Number(from), sqlstore.Number(to), most)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return rows.Events(n < most)
 }

@@ -26,41 +26,53 @@ const ledger = `CREATE TABLE IF NOT EXISTS migrations (
 // "Gotg".
 const migrationLock = 0x476f7467
 
-// Migrate brings the schema up to date in one transaction, whatever other nodes do
-// meanwhile. It returns [store.ErrForeign], [store.ErrHeader],
-// [store.ErrNewerSchema] or [store.ErrChangedSchema] if the database must not be
-// used; then nothing was changed.
-func Migrate(ctx context.Context, c *pgx.Conn) error {
+// migrate brings the schema up to date, whatever other nodes do meanwhile: of nodes that
+// start at once, one does it. It returns [store.ErrForeign], [store.ErrHeader],
+// [store.ErrNewerSchema] or [store.ErrChangedSchema] if the database must not be used.
+func migrate(ctx context.Context, tx pgx.Tx) error {
 	list, err := store.Migrations(embedded, "migrations/*.sql")
 	if err != nil {
 		return err
 	}
-	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", migrationLock); err != nil {
+	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", migrationLock); err != nil {
+		return err
+	}
+	if err := checkOwner(ctx, tx); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, ledger); err != nil {
+		return err
+	}
+	applied, b := 0, &batch{}
+	sqlstore.ReadApplied(b, list, &applied)
+	if err := tx.SendBatch(ctx, &b.Batch).Close(); err != nil {
+		return err
+	}
+	for _, m := range list[applied:] {
+		if _, err := tx.Exec(ctx, m.Text); err != nil { // without arguments, so it may hold several statements
+			return fmt.Errorf("postgres: migration %s: %w", m.Name, err)
+		}
+		if _, err := tx.Exec(ctx, "INSERT INTO migrations VALUES ($1, $2, $3)", m.Number, m.Name, m.Checksum); err != nil {
 			return err
 		}
-		if err := checkOwner(ctx, tx); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, ledger); err != nil {
-			return err
-		}
-		applied, b := 0, &batch{}
-		sqlstore.ReadApplied(b, list, &applied)
-		if err := tx.SendBatch(ctx, &b.Batch).Close(); err != nil {
-			return err
-		}
-		for _, m := range list[applied:] {
-			if _, err := tx.Exec(ctx, m.Text); err != nil { // without arguments, so it may hold several statements
-				return fmt.Errorf("postgres: migration %s: %w", m.Name, err)
-			}
-			_, err := tx.Exec(ctx, "INSERT INTO migrations VALUES ($1, $2, $3)", m.Number, m.Name, m.Checksum)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
+}
+
+// openEras reads the epochs of this log, or begins the first one.
+func (s *Store) openEras(ctx context.Context, tx pgx.Tx) error {
+	meta, b := map[string]string{}, &batch{}
+	sqlstore.ReadMeta(b, meta)
+	if err := tx.SendBatch(ctx, &b.Batch).Close(); err != nil {
+		return err
+	}
+	b = &batch{}
+	eras, err := sqlstore.OpenEras(b, meta)
+	if err != nil {
+		return err
+	}
+	s.SetEras(eras)
+	return tx.SendBatch(ctx, &b.Batch).Close()
 }
 
 // checkOwner rejects a schema with tables of another program, and a log that is

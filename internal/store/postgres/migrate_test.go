@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"os"
@@ -46,7 +47,7 @@ func TestSchema(t *testing.T) {
 		t.Helper()
 		c := connected(t, server.Fresh())
 		for range 2 { // the second time does nothing
-			if err := Migrate(t.Context(), c); err != nil {
+			if err := migrateOn(t.Context(), c); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -63,7 +64,7 @@ func TestSchema(t *testing.T) {
 		} {
 			c := migrated(t)
 			exec(t, c, change)
-			if err := Migrate(t.Context(), c); !errors.Is(err, want) {
+			if err := migrateOn(t.Context(), c); !errors.Is(err, want) {
 				t.Errorf("%s: %v", change, err)
 			}
 		}
@@ -72,7 +73,7 @@ func TestSchema(t *testing.T) {
 		url, done := server.Fresh(), make(chan error)
 		for range 4 {
 			c := connected(t, url)
-			go func() { done <- Migrate(t.Context(), c) }()
+			go func() { done <- migrateOn(t.Context(), c) }()
 		}
 		for range 4 {
 			if err := <-done; err != nil {
@@ -130,7 +131,7 @@ func appendOnly(t *testing.T, c *pgx.Conn) {
 func ordinary(t *testing.T, c *pgx.Conn) {
 	t.Helper()
 	exec(t, c, "CREATE ROLE app; CREATE SCHEMA app AUTHORIZATION app; SET ROLE app; SET search_path = app")
-	if err := Migrate(t.Context(), c); err != nil {
+	if err := migrateOn(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	for _, sql := range []string{"DELETE FROM events", "TRUNCATE events", "UPDATE events SET data = ''"} {
@@ -139,4 +140,8 @@ func ordinary(t *testing.T, c *pgx.Conn) {
 		}
 	}
 	exec(t, c, "UPDATE events SET content = NULL, content_salt = NULL, erased = true")
+}
+
+func migrateOn(ctx context.Context, c *pgx.Conn) error {
+	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error { return migrate(ctx, tx) })
 }

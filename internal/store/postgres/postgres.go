@@ -20,7 +20,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -117,7 +116,7 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 		Read: s.read, Write: s.write, Positions: readPositions, Log: s.log, Project: project, Restore: restore,
 		Stream:  func(_ sqlstore.Batch, row sqlstore.Row) (store.StreamRow, int64, error) { return scanHead(row) },
 		Streams: "SELECT " + headColumns + " FROM streams WHERE no > $1 AND seq > 0 ORDER BY no",
-		Claims:  selectClaims, Empty: isEmpty,
+		Claims:  selectClaims, Empty: isEmpty, InCommit: "e.seq",
 		Lock: " FOR NO KEY UPDATE", Skip: " FOR UPDATE SKIP LOCKED", Greatest: "greatest", Waiting: "NOT dead",
 	}, node.Base)
 	if s.pool, err = pgxpool.NewWithConfig(s.Context, cfg); err == nil {
@@ -148,23 +147,8 @@ func (s *Store) prepare(ctx context.Context) error {
 	if s.notes, err = s.server.settings(ctx, c.Conn()); err != nil {
 		return err
 	}
-	if err := Migrate(ctx, c.Conn()); err != nil {
-		return err
-	}
-	if err := s.makeCollections(ctx, c.Conn()); err != nil {
-		return err
-	}
-	if err := s.openEras(ctx, c.Conn()); err != nil {
-		return err
-	}
-	return s.checkClock(ctx)
-}
-
-// makeCollections makes the tables that are missing. Of nodes that start at once,
-// one makes them.
-func (s *Store) makeCollections(ctx context.Context, c *pgx.Conn) error {
-	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", migrationLock); err != nil {
+	err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+		if err := migrate(ctx, tx); err != nil {
 			return err
 		}
 		for name := range s.Collections {
@@ -172,31 +156,12 @@ func (s *Store) makeCollections(ctx context.Context, c *pgx.Conn) error {
 				return err
 			}
 		}
-		return nil
+		return s.openEras(ctx, tx)
 	})
-}
-
-// openEras reads the epochs of this log, or begins the first one.
-func (s *Store) openEras(ctx context.Context, c *pgx.Conn) error {
-	first := store.FirstEra(store.NewEpoch())
-	text, err := json.Marshal(first)
 	if err != nil {
 		return err
 	}
-	_, err = c.Exec(ctx, `WITH list AS (INSERT INTO meta VALUES ('eras', $1) ON CONFLICT DO NOTHING RETURNING 1)
-		INSERT INTO meta SELECT 'epoch', $2 FROM list`, string(text), string(first.Epoch()))
-	if err != nil {
-		return err
-	}
-	var kept string
-	if err := c.QueryRow(ctx, "SELECT value FROM meta WHERE name = 'eras'").Scan(&kept); err != nil {
-		return err
-	}
-	eras, err := store.ParseEras(kept)
-	if err == nil {
-		s.SetEras(eras)
-	}
-	return err
+	return s.checkClock(ctx)
 }
 
 // Notes returns what an operator should know about the server, such as what an

@@ -1,18 +1,13 @@
 package sqlite
 
 import (
-	"context"
-
-	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/sqlstore"
 )
 
 const (
-	selectUp      = "SELECT " + sqlstore.EventColumns + " FROM events e WHERE e.stream = +? AND e.seq > ? AND e.seq <= ? ORDER BY e.seq"
-	selectDown    = selectUp + " DESC"
-	selectCommits = "SELECT " + sqlstore.EventColumns + sqlstore.CommitColumns + ` FROM events e LEFT JOIN streams s ON s.no = e.stream
-		WHERE e.partition = +? AND e.position > ? AND e.position <= ? ORDER BY e.position, e.key`
+	selectUp   = "SELECT " + sqlstore.EventColumns + " FROM events e WHERE e.stream = +? AND e.seq > ? AND e.seq <= ? ORDER BY e.seq"
+	selectDown = selectUp + " DESC"
 )
 
 func (r *reading) eventsIn(of store.EventRange) ([]store.Event, error) {
@@ -34,21 +29,4 @@ func (r *reading) eventsIn(of store.EventRange) ([]store.Event, error) {
 		return nil, err
 	}
 	return page.Events()
-}
-
-// ReadPartition implements [store.Log].
-func (s *Store) ReadPartition(
-	ctx context.Context, p gotong.Partition, from, to uint64, limit int,
-) (found []store.Event, err error) {
-	err = s.read(ctx, func(r *reading) error {
-		end := r.positions[p]
-		page := store.NewPartitionPage(p, from, to, end, limit, r.eras)
-		rows := sqlstore.NewCommits(page)
-		if err := r.ask(selectCommits, rows.Take, p, from, min(to, end)); err != nil {
-			return err
-		}
-		found, err = rows.Events(true)
-		return err
-	})
-	return found, err
 }

@@ -196,17 +196,17 @@ func TestLostWhileStopped(t *testing.T) {
 func TestPlans(t *testing.T) {
 	s := opened(t, filepath.Join(t.TempDir(), "gotong.db"))
 	for sql, want := range map[string]string{
-		selectUp:               "SEARCH e USING INDEX events_seq (stream=? AND seq>? AND seq<?)",
-		selectDown:             "SEARCH e USING INDEX events_seq (stream=? AND seq>? AND seq<?)",
-		selectNewest:           "SEARCH e USING INDEX events_seq (stream=? AND seq>?)",
-		selectLater:            "SEARCH events USING INTEGER PRIMARY KEY (rowid>?)",
-		selectEnd:              "SEARCH events USING COVERING INDEX events_position (partition=? AND position>?)",
-		selectCommits:          "SEARCH e USING INDEX events_position (partition=? AND position>? AND position<?)",
-		sqlstore.SelectRecords: "SEARCH e USING INDEX events_unchanged (key>?)",
-		selectRecord:           "SEARCH e USING INDEX events_request (request_id=? AND stream=? AND actor=?)",
-		selectData:             "SEARCH events USING INDEX events_seq (stream=? AND seq=?)",
-		eraseEvent:             "SEARCH events USING COVERING INDEX events_seq (stream=? AND seq=?)",
-		blind:                  "SEARCH events USING COVERING INDEX events_request (request_id=? AND stream=? AND actor=?)",
+		selectUp:                         "SEARCH e USING INDEX events_seq (stream=? AND seq>? AND seq<?)",
+		selectDown:                       "SEARCH e USING INDEX events_seq (stream=? AND seq>? AND seq<?)",
+		selectNewest:                     "SEARCH e USING INDEX events_seq (stream=? AND seq>?)",
+		selectLater:                      "SEARCH events USING INTEGER PRIMARY KEY (rowid>?)",
+		selectEnd:                        "SEARCH events USING COVERING INDEX events_position (partition=? AND position>?)",
+		sqlstore.SelectCommits + "e.key": "SEARCH e USING INDEX events_position (partition=? AND position>? AND position<?)",
+		sqlstore.SelectRecords:           "SEARCH e USING INDEX events_unchanged (key>?)",
+		selectRecord:                     "SEARCH e USING INDEX events_request (request_id=? AND stream=? AND actor=?)",
+		selectData:                       "SEARCH events USING INDEX events_seq (stream=? AND seq=?)",
+		eraseEvent:                       "SEARCH events USING COVERING INDEX events_seq (stream=? AND seq=?)",
+		blind:                            "SEARCH events USING COVERING INDEX events_request (request_id=? AND stream=? AND actor=?)",
 	} {
 		var plan []string
 		check(t, s.read(t.Context(), func(r *reading) error {

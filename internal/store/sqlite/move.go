@@ -16,14 +16,14 @@ func readMeta(c *conn) (meta map[string]string, err error) {
 }
 
 // openEras reads the epochs of this history, or begins one.
-func openEras(c *conn) (store.Eras, error) {
+func openEras(c *conn) (eras store.Eras, err error) {
 	meta, err := readMeta(c)
-	if err != nil || meta["eras"] != "" {
-		eras, bad := store.ParseEras(meta["eras"])
-		return eras, cmp.Or(err, bad)
+	if err != nil {
+		return nil, err
 	}
-	first := store.FirstEra(cmp.Or(gotong.Epoch(meta["epoch"]), store.NewEpoch()))
-	return first, c.run(func(b *batch) { sqlstore.WriteEras(b, first) })
+	b := batch{conn: c}
+	eras, err = sqlstore.OpenEras(&b, meta)
+	return eras, cmp.Or(err, b.err)
 }
 
 // gate is why the file takes no such writes now; nil where it does.

@@ -104,7 +104,7 @@ func (s *Store) db() sqlstore.DB {
 	return sqlstore.DB{
 		Read: s.ask, Write: s.write, Greatest: "max", Waiting: "dead = 0", Empty: isEmpty,
 		Streams: "SELECT name, home, no FROM streams WHERE no > $1 ORDER BY no", Stream: streamOf,
-		Claims: selectClaims,
+		Claims: selectClaims, InCommit: "e.key",
 		Log: func(b sqlstore.Batch, need *store.Need, snap *store.Snapshot) func() error {
 			err := own(b).reading.log(need, snap)
 			return func() error { return err }

@@ -41,6 +41,37 @@ func (s *Store) Load(ctx context.Context, need store.Need) (snap store.Snapshot,
 	return snap, nil
 }
 
+// SelectCommits reads the rows of [Store.ReadPartition]; [DB.InCommit] follows.
+const SelectCommits = "SELECT " + EventColumns + commitColumns + ` FROM events e LEFT JOIN streams s ON s.no = e.stream
+	WHERE e.partition = CAST($1 AS smallint) AND e.position > $2 AND e.position <= $3 ORDER BY e.position, `
+
+// ReadPartition implements [store.Log].
+func (s *Store) ReadPartition(ctx context.Context, p gotong.Partition, from, to uint64, limit int) ([]store.Event, error) {
+	if from >= to {
+		return nil, nil
+	}
+	most := store.Bound(limit) + store.MaxCommitEvents // rows; so the page is full before a commit is cut
+	var ends [gotong.Partitions]uint64
+	var found *commits
+	n := 0
+	page := func() *commits {
+		if found == nil {
+			found = newCommits(store.NewPartitionPage(p, from, to, ends[p], limit, s.base.Eras()))
+		}
+		return found
+	}
+	err := s.db.Read(ctx, func(b Batch) {
+		found, n = nil, 0
+		s.db.Positions(b, &ends)
+		b.Ask(func(row Row) error { n++; return page().take(row) },
+			SelectCommits+s.db.InCommit+" LIMIT $4 + 0", int64(p), Number(from), Number(to), most)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return page().result(n < most)
+}
+
 // keys returns the keys of a list, for [Batch.Find].
 func keys[K any](list []K, texts func(K) []any) [][]any {
 	all := make([][]any, len(list))

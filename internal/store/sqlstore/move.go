@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -30,8 +31,8 @@ func writeMeta(b Batch, name, value string) {
 	b.Write("INSERT INTO meta VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value)
 }
 
-// WriteEras writes the epochs of the log. The present one stands there for people too.
-func WriteEras(b Batch, eras store.Eras) {
+// writeEras writes the epochs of the log. The present one stands there for people too.
+func writeEras(b Batch, eras store.Eras) {
 	text, _ := json.Marshal(eras) //nolint:errchkjson // names and numbers always have a JSON form
 	writeMeta(b, "eras", string(text))
 	writeMeta(b, "epoch", string(eras.Epoch()))
@@ -48,6 +49,16 @@ func ReadApplied(b Batch, list []store.Migration, n *int) {
 		*n++
 		return store.CheckApplied(list, *n-1, number, name, checksum)
 	}, "SELECT number, name, checksum FROM migrations ORDER BY number")
+}
+
+// OpenEras returns the epochs in meta, or begins those of a new log.
+func OpenEras(b Batch, meta map[string]string) (store.Eras, error) {
+	if text := meta["eras"]; text != "" {
+		return store.ParseEras(text)
+	}
+	first := store.FirstEra(cmp.Or(gotong.Epoch(meta["epoch"]), store.NewEpoch()))
+	writeEras(b, first)
+	return first, nil
 }
 
 // State implements [store.Mover].
@@ -80,7 +91,7 @@ func (s *Store) Renew(ctx context.Context, epoch gotong.Epoch) error {
 	var next store.Eras
 	err := s.db.Write(ctx, How{Alone: true}, func(b Batch) { s.db.Positions(b, &positions) }, func(b Batch) error {
 		next = s.base.Eras().Next(epoch, positions)
-		WriteEras(b, next)
+		writeEras(b, next)
 		return next.Check()
 	})
 	if err == nil {
@@ -103,7 +114,7 @@ func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
 				return store.ErrConflict
 			}
 			if step.From == "" {
-				WriteEras(b, eras)
+				writeEras(b, eras)
 			}
 			writeMeta(b, "progress", step.To)
 			restoreSide(b, &step.Rows)

@@ -100,13 +100,13 @@ func (s *Events) AddTo(page *store.StreamPage, row Row, stream gotong.Stream) er
 	return err
 }
 
-// CommitColumns follow the columns of an event that [Commits] takes. s is the stream of
+// commitColumns follow the columns of an event that [commits] takes. s is the stream of
 // the event, by a LEFT JOIN: so an event without a stream is not passed over, and its
 // commit is found to differ from its record.
-const CommitColumns = ", coalesce(s.name, ''), coalesce(e.request_id, ''), coalesce(e.actor, ''), coalesce(e.last, 0)"
+const commitColumns = ", coalesce(s.name, ''), coalesce(e.request_id, ''), coalesce(e.actor, ''), coalesce(e.last, 0)"
 
-// Commits collects the rows of a page of a partition, in order of position and seq.
-type Commits struct {
+// commits collects the rows of a page of a partition, in order of position and seq.
+type commits struct {
 	page    *store.PartitionPage
 	row     *Events
 	request gotong.RequestKey
@@ -115,15 +115,15 @@ type Commits struct {
 	record  store.Record  // of the request that the first of them holds
 }
 
-// NewCommits returns a collection of rows for a page.
-func NewCommits(page *store.PartitionPage) *Commits {
-	c := &Commits{page: page}
+// newCommits returns a collection of rows for a page.
+func newCommits(page *store.PartitionPage) *commits {
+	c := &commits{page: page}
 	c.row = NewEvents(&c.request.Stream, &c.request.RequestID, &c.request.Actor, &c.last)
 	return c
 }
 
-// Take adds a row. It returns [ErrEnough] if the page wants no more.
-func (c *Commits) Take(row Row) error {
+// take adds a row. It returns [ErrEnough] if the page wants no more.
+func (c *commits) take(row Row) error {
 	e, err := c.row.Scan(row, "")
 	if err != nil {
 		return err
@@ -144,15 +144,15 @@ func (c *Commits) Take(row Row) error {
 	return nil
 }
 
-func (c *Commits) add() bool {
+func (c *commits) add() bool {
 	more := c.page.Add(c.events, c.record)
 	c.events = c.events[:0]
 	return more
 }
 
-// Events returns the events of the page. whole says that no limit of rows cut the last
+// result returns the events of the page. whole says that no limit of rows cut the last
 // commit.
-func (c *Commits) Events(whole bool) ([]store.Event, error) {
+func (c *commits) result(whole bool) ([]store.Event, error) {
 	if whole && len(c.events) > 0 {
 		c.add()
 	}

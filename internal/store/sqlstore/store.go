@@ -40,6 +40,7 @@ type DB struct {
 
 	Streams  string // SELECT of streams after number $1, in order of number
 	Claims   string // SELECT of claims: space, name and stream
+	InCommit string // the column that orders the events of a commit by an index
 	Empty    string // the condition that there are no rows but those of meta
 	Lock     string // follows a SELECT of rows that the transaction changes
 	Skip     string // Lock for rows that are passed over if somebody has locked them
