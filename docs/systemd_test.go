@@ -15,48 +15,62 @@ import (
 )
 
 const (
-	unit     = "../deploy/gotong.service"
-	verifier = "systemd-analyze" //nolint:misspell // its name
+	unit       = "../deploy/gotong.service"
+	socketUnit = "../deploy/gotong.socket"
+	verifier   = "systemd-analyze" //nolint:misspell // its name
 )
 
-// TestUnitIsValid has systemd read the shipped unit.
-func TestUnitIsValid(t *testing.T) {
+// TestUnitsAreValid has systemd read the shipped units.
+func TestUnitsAreValid(t *testing.T) {
 	program, err := exec.LookPath(verifier)
 	if err != nil && os.Getenv("CI") == "true" {
 		t.Fatal(verifier, "is missing, of Debian's package systemd: dev/install-packages installs it")
 	}
 	if err != nil {
-		t.Skip("NOT TESTED: deploy/gotong.service, because there is no", verifier)
+		t.Skip("NOT TESTED: the units in deploy/, because there is no", verifier)
 	}
 	this, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := page(t, unit)
+	service, socket := page(t, unit), page(t, socketUnit)
 	const installed = "/usr/local/bin/gotong"
-	if !strings.Contains(text, "ExecStart="+installed+" serve ") {
+	if !strings.Contains(service, "ExecStart="+installed+" serve ") {
 		t.Fatal("the unit does not start", installed)
 	}
-	text = strings.ReplaceAll(text, installed, this) // it must exist
-	complaints := func(text string) string {
+	service = strings.ReplaceAll(service, installed, this) // it must exist
+	complaints := func(service, socket string) string {
 		t.Helper()
-		file := filepath.Join(t.TempDir(), "gotong.service")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+		dir := t.TempDir()
+		for name, text := range map[string]string{"gotong.service": service, "gotong.socket": socket} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
-		// It exits with 0 where it ignores a line, and may complain of other units of this machine.
-		out, err := exec.CommandContext(t.Context(), program, "verify", file).CombinedOutput()
-		about := regexp.MustCompile(`(?m)^.*gotong\.service.*$`).FindString(string(out))
+		// The socket's unit loads the service. It exits with 0 where it ignores a line, and
+		// may complain of other units of this machine.
+		out, err := exec.CommandContext(t.Context(), program, "verify", filepath.Join(dir, "gotong.socket")).CombinedOutput()
+		about := regexp.MustCompile(`(?m)^.*gotong\.(service|socket).*$`).FindString(string(out))
 		if err != nil && about == "" {
 			return err.Error() + "\n" + string(out)
 		}
 		return about
 	}
-	if found := complaints(text); found != "" {
+	if found := complaints(service, socket); found != "" {
 		t.Error(found)
 	}
-	if complaints(strings.Replace(text, "WatchdogSec=", "WatchdogSecs=", 1)) == "" {
-		t.Error("an unknown key is not noticed")
+	if complaints(strings.Replace(service, "WatchdogSec=", "WatchdogSecs=", 1), socket) == "" {
+		t.Error("an unknown key of the service is not noticed")
+	}
+	if complaints(service, strings.Replace(socket, "ListenStream=", "ListenStreams=", 1)) == "" {
+		t.Error("an unknown key of the socket is not noticed")
+	}
+}
+
+// TestSocketIsOneOnLoopback: the server takes one socket, and TLS ends at a proxy.
+func TestSocketIsOneOnLoopback(t *testing.T) {
+	if sockets := names(`(?m)^Listen\w+=(.*)$`, page(t, socketUnit)); len(sockets) != 1 || !strings.HasPrefix(sockets[0], "127.0.0.1:") {
+		t.Errorf("it listens at %q", sockets)
 	}
 }
 
