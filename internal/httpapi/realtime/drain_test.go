@@ -1,13 +1,22 @@
 package realtime
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -102,5 +111,84 @@ func TestLinesNameTheUser(t *testing.T) {
 			}
 			return false
 		})
+	}
+}
+
+// TestDrainBesideTheDeaf: clients that follow a thread and read nothing, more than there are
+// workers, delay nobody. On every other one, over each transport, the drain has its usual end, and
+// the deaf are cut when the grace is over.
+func TestDrainBesideTheDeaf(t *testing.T) {
+	const grace = 4 * time.Second // less than any other limit that cuts them
+	onPipes(t, func(w *world, ask func(string) (net.Conn, *bufio.Reader, *http.Response)) {
+		t := w.t // of the bubble
+		stream, quiet := w.thread("ann"), w.thread("ann")
+		get := func(path string) *http.Response {
+			_, _, res := ask("GET /v1/realtime/" + path + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer t-ann\r\n\r\n")
+			return res
+		}
+		socket := func(follow gotong.Stream) *bufio.Reader {
+			conn, br, _ := ask(upgradeOfAnn)
+			readServerFrame(t, br) // welcome
+			_, err := conn.Write(clientFrame(0x81, fmt.Appendf(nil, `{"op":"subscribe","id":"1","stream":%q,"cursor":"start"}`, follow)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return br
+		}
+		type end struct {
+			text string
+			at   time.Time
+		}
+		hears := func(read func() []byte) <-chan end {
+			c := make(chan end, 1)
+			go func() { text := string(read()); c <- end{text, time.Now()} }()
+			return c
+		}
+		all := func(res *http.Response) []byte { b, _ := io.ReadAll(res.Body); _ = res.Body.Close(); return b }
+		heard := map[string]<-chan end{
+			"poll": hears(func() []byte { return all(get("poll?wait=50s&cursor=" + cursorOf(quiet, 1))) }),
+			"sse":  hears(func() []byte { return all(get("sse?cursor=" + cursorOf(quiet, 1))) }),
+			"ws":   hears(func() []byte { return framesToTheEnd(t, socket(quiet)) }),
+		}
+		synctest.Wait()
+		deaf := 2 * runtime.GOMAXPROCS(0)
+		for range deaf {
+			get("sse?cursor=start&stream=" + string(stream))
+			socket(stream)
+		}
+		synctest.Wait() // each of them has a write that waits
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), grace)
+		defer cancel()
+		drained := make(chan error, 1)
+		go func() { drained <- w.hub.Drain(ctx) }()
+		for over, want := range map[string]string{"poll": cursorOf(quiet, 1), "sse": "going_away", "ws": "going_away"} {
+			if e := <-heard[over]; e.at != began || !strings.Contains(e.text, want) {
+				t.Errorf("%s ended after %s with %q", over, e.at.Sub(began), e.text)
+			}
+		}
+		if err := <-drained; !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != grace {
+			t.Errorf("the drain ended with %v after %s", err, time.Since(began))
+		}
+		synctest.Wait()
+		if ws, sse := w.server.Open(); ws+sse != 0 {
+			t.Errorf("%d sockets and %d streams are open after the grace", ws, sse)
+		}
+	})
+}
+
+// framesToTheEnd returns the text of all frames up to the close frame, which has to say that the server restarts.
+func framesToTheEnd(t testing.TB, br *bufio.Reader) (text []byte) {
+	t.Helper()
+	for {
+		op, b := readServerFrame(t, br)
+		if op != 0x88 {
+			text = append(text, b...)
+			continue
+		}
+		if len(b) < 2 || binary.BigEndian.Uint16(b) != 1012 {
+			t.Errorf("closed with %q", b)
+		}
+		return text
 	}
 }

@@ -37,14 +37,17 @@ func (p *pipes) Accept() (net.Conn, error) {
 func (p *pipes) Close() error   { close(p.done); return nil }
 func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
+// upgradeOfAnn is the request that opens a WebSocket as ann.
+const upgradeOfAnn = "GET /v1/realtime/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + someKey + "\r\nSec-WebSocket-Protocol: gotong.v1\r\nAuthorization: Bearer t-ann\r\n\r\n"
+
 // inABubble is a whole node with the times of the protocol, in a bubble where
 // they cost nothing. dial opens a WebSocket as ann, up to its welcome.
 func inABubble(t *testing.T, f func(w *world, dial func() (net.Conn, *bufio.Reader))) {
 	t.Helper()
 	onPipes(t, func(w *world, ask func(request string) (net.Conn, *bufio.Reader, *http.Response)) {
 		f(w, func() (net.Conn, *bufio.Reader) {
-			conn, br, res := ask("GET /v1/realtime/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-				"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + someKey + "\r\nSec-WebSocket-Protocol: gotong.v1\r\nAuthorization: Bearer t-ann\r\n\r\n")
+			conn, br, res := ask(upgradeOfAnn)
 			if res.StatusCode != http.StatusSwitchingProtocols {
 				w.t.Fatal(res)
 			}

@@ -232,6 +232,7 @@ func (w *world) serve(ctx context.Context, cancel context.CancelFunc, log *slog.
 	w.addr = listener.Addr().String()
 	edge := httpapi.New(httpapi.Options{Auth: w.door, Clock: w.clock, Epoch: w.hub.Epoch(), Log: log, Realtime: w.server})
 	srv := httpapi.HTTPServer(edge.Handler(), log)
+	srv.ReadHeaderTimeout = patience // on a busy machine the client may take longer than it may elsewhere
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(tapping{listener, w.tap}) }()
 	w.t.Cleanup(func() {
