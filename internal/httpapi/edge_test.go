@@ -403,6 +403,21 @@ func TestReadyzFollowsChecksAndDraining(t *testing.T) {
 	if rec := admin("/v1/auth/me"); rec.Code != 404 {
 		t.Errorf("the operators' handler serves the API: %d", rec.Code)
 	}
+	levels := map[string]string{"GET /livez": "DEBUG", "GET /readyz": "DEBUG", "GET /metrics": "DEBUG", "GET /version": "INFO"}
+	for text := range strings.Lines(w.log.String()) {
+		var line struct{ Level, Msg, Route string }
+		if err := json.Unmarshal([]byte(text), &line); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+		if want := levels[line.Route]; line.Msg == "request" && want != "" && line.Level != want {
+			t.Errorf("want %s: %s", want, text)
+		}
+	}
+	for route := range levels {
+		if !strings.Contains(w.log.String(), fmt.Sprintf(`"route":%q`, route)) {
+			t.Errorf("no line of a request to %s", route)
+		}
+	}
 }
 
 func TestPagesLoadNothingForeign(t *testing.T) {
