@@ -33,7 +33,7 @@ func policy(t *testing.T, in context.Context, v village) {
 	p.clean("policy")
 	p.shot("policy")
 	p.fill(".policy", [2]string{"hide_at", "101"})
-	p.await("what is wrong", `document.querySelector('.policy [role=alert]').innerText === 'Laporan sampai pesan disembunyikan: 1 sampai 100'`)
+	p.await("what is wrong", `document.querySelector('.policy [role=alert]').innerText === 'Jumlah laporan sampai pesan disembunyikan: 1 sampai 100'`)
 	p.clean("refused")
 	p.shot("refused")
 	kept := func(want string) {

@@ -96,7 +96,7 @@ export abstract class HTTPLink extends Link {
 
   /**
    * A request was refused. If that may be because of one of its streams, each
-   * is asked for alone, and those at fault are told. Then the link ends; the
+   * is asked for alone, and those at fault learn it. Then the link ends; the
    * next one has fewer streams, or the same ones later.
    */
   protected async refused(follows: Follow[], problem: Problem): Promise<void> {

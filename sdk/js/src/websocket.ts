@@ -162,7 +162,7 @@ export class WebSocketLink extends Link {
   }
 
   /**
-   * A page is not told why an upgrade was refused. The ticket operation tells:
+   * A page does not learn why an upgrade was refused. The ticket operation says why:
    * it fails as the upgrade would have, or shows that the server can be reached.
    */
   async #refused(): Promise<void> {
