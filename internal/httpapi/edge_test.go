@@ -405,7 +405,11 @@ func TestReadyzFollowsChecksAndDraining(t *testing.T) {
 	}
 	levels := map[string]string{"GET /livez": "DEBUG", "GET /readyz": "DEBUG", "GET /metrics": "DEBUG", "GET /version": "INFO"}
 	for text := range strings.Lines(w.log.String()) {
-		var line struct{ Level, Msg, Route string }
+		var line struct {
+			Level string `json:"level"`
+			Msg   string `json:"msg"`
+			Route string `json:"route"`
+		}
 		if err := json.Unmarshal([]byte(text), &line); err != nil {
 			t.Fatalf("%v: %s", err, text)
 		}

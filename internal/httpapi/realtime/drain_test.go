@@ -127,8 +127,8 @@ func TestDrainBesideTheDeaf(t *testing.T) {
 			return res
 		}
 		socket := func(follow gotong.Stream) *bufio.Reader {
-			conn, br, _ := ask(upgradeOfAnn)
-			readServerFrame(t, br) // welcome
+			conn, br, _ := ask(upgradeOfAnn) //nolint:bodyclose // the pipe is closed
+			readServerFrame(t, br)           // welcome
 			_, err := conn.Write(clientFrame(0x81, fmt.Appendf(nil, `{"op":"subscribe","id":"1","stream":%q,"cursor":"start"}`, follow)))
 			if err != nil {
 				t.Fatal(err)
@@ -144,16 +144,21 @@ func TestDrainBesideTheDeaf(t *testing.T) {
 			go func() { text := string(read()); c <- end{text, time.Now()} }()
 			return c
 		}
-		all := func(res *http.Response) []byte { b, _ := io.ReadAll(res.Body); _ = res.Body.Close(); return b }
+		all := func(path string) []byte {
+			res := get(path)
+			defer res.Body.Close() //nolint:errcheck // only read
+			b, _ := io.ReadAll(res.Body)
+			return b
+		}
 		heard := map[string]<-chan end{
-			"poll": hears(func() []byte { return all(get("poll?wait=50s&cursor=" + cursorOf(quiet, 1))) }),
-			"sse":  hears(func() []byte { return all(get("sse?cursor=" + cursorOf(quiet, 1))) }),
+			"poll": hears(func() []byte { return all("poll?wait=50s&cursor=" + cursorOf(quiet, 1)) }),
+			"sse":  hears(func() []byte { return all("sse?cursor=" + cursorOf(quiet, 1)) }),
 			"ws":   hears(func() []byte { return framesToTheEnd(t, socket(quiet)) }),
 		}
 		synctest.Wait()
 		deaf := 2 * runtime.GOMAXPROCS(0)
 		for range deaf {
-			get("sse?cursor=start&stream=" + string(stream))
+			get("sse?cursor=start&stream=" + string(stream)) //nolint:bodyclose // nothing of it is read
 			socket(stream)
 		}
 		synctest.Wait() // each of them has a write that waits
@@ -178,16 +183,16 @@ func TestDrainBesideTheDeaf(t *testing.T) {
 }
 
 // framesToTheEnd returns the text of all frames up to the close frame, which has to say that the server restarts.
-func framesToTheEnd(t testing.TB, br *bufio.Reader) (text []byte) {
-	t.Helper()
+func framesToTheEnd(tb testing.TB, br *bufio.Reader) (text []byte) {
+	tb.Helper()
 	for {
-		op, b := readServerFrame(t, br)
+		op, b := readServerFrame(tb, br)
 		if op != 0x88 {
 			text = append(text, b...)
 			continue
 		}
 		if len(b) < 2 || binary.BigEndian.Uint16(b) != 1012 {
-			t.Errorf("closed with %q", b)
+			tb.Errorf("closed with %q", b)
 		}
 		return text
 	}
