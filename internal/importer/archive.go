@@ -63,7 +63,7 @@ func (f *File) unzip() error {
 	}
 	f.archive = archive
 	if len(archive.File) > maxZipFiles {
-		return reject("", "this is a zip of more than %d files", maxZipFiles)
+		return reject("a directory with a part of its files", "this is a zip of more than %d files", maxZipFiles)
 	}
 	info, err := os.Stat(f.path)
 	if err != nil {
@@ -100,7 +100,8 @@ func (f *File) list() error {
 			return err
 		}
 		if len(f.held) == maxZipFiles {
-			return reject("the directory that holds this export alone", "this is a directory of more than %d files", maxZipFiles)
+			return reject("a directory with this export alone, or with a part of its files",
+				"this is a directory of more than %d files", maxZipFiles)
 		}
 		info, err := d.Info()
 		if err == nil {
