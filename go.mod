@@ -2,7 +2,7 @@ module gotong.dev/gotong
 
 go 1.26.0
 
-toolchain go1.26.8
+toolchain go1.26.11
 
 require (
 	code.dny.dev/ssrf v0.3.0
