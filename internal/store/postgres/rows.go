@@ -72,10 +72,10 @@ func columns(rows [][]any) []any {
 }
 
 func column[T any](rows [][]any, i int) []*T {
-	list := make([]*T, len(rows))
+	values, list := make([]T, len(rows)), make([]*T, len(rows))
 	for j, row := range rows {
 		if value, ok := row[i].(T); ok {
-			list[j] = &value
+			values[j], list[j] = value, &values[j]
 		}
 	}
 	return list

@@ -8,27 +8,20 @@ import (
 
 // writeLog writes events, records, claims and the order of commits.
 func (p *plan) writeLog(w *writing) {
-	var logged [gotong.Partitions][]loggedCommit
 	var events []eventFields
 	requests := make([]requestFields, len(p.Written))
 	for i, c := range p.Written {
 		requests[i] = requestRow(c.Kept)
-		if len(c.Events) > 0 {
-			no := c.Kept.Partition
-			logged[no] = append(logged[no], loggedCommit{Stream: c.Request.Stream, First: c.Kept.First, Last: c.Kept.Last})
-		}
 		for j := range c.Events {
 			events = append(events, eventRow(&c.Events[j], c.Kept.Partition, c.Kept.Position))
 		}
 	}
 	var ends, batches []any
-	for no, commits := range logged {
-		if len(commits) == 0 {
-			continue
-		}
-		ends = append(ends, map[string]any{"id": surreal.Record("partition", no), "at": p.Ends[no]})
+	for _, b := range p.batches() {
+		end := b.First + uint64(len(b.Commits)) - 1
+		ends = append(ends, map[string]any{"id": surreal.Record("partition", b.partition), "at": end})
 		batches = append(batches, map[string]any{
-			"id": surreal.Record("batch", no, p.Ends[no]), "first": p.View.Positions[no] + 1, "commits": commits,
+			"id": surreal.Record("batch", b.partition, end), "first": b.First, "commits": b.Commits,
 		})
 	}
 	if len(ends) > 0 {
@@ -46,6 +39,32 @@ func (p *plan) writeLog(w *writing) {
 		}
 		w.add("INSERT INTO claim $claims RETURN NONE", "claims", claims)
 	}
+}
+
+// batch is a row of batch, and of which partition.
+type batch struct {
+	batchRow
+
+	partition gotong.Partition
+}
+
+// batches returns the rows of batch that a plan writes, in order of position within each
+// partition.
+func (p *plan) batches() (rows []*batch) {
+	var last [gotong.Partitions]*batch
+	for i := range p.Written {
+		r := &p.Written[i].Kept
+		if r.Position == 0 {
+			continue
+		}
+		b := last[r.Partition]
+		if b == nil || b.First+uint64(len(b.Commits)) != r.Position || len(b.Commits) == store.MaxTogether {
+			b = &batch{batchRow{First: r.Position}, r.Partition}
+			last[r.Partition], rows = b, append(rows, b)
+		}
+		b.Commits = append(b.Commits, loggedCommit{Stream: r.Request.Stream, First: r.First, Last: r.Last})
+	}
+	return rows
 }
 
 // eventFields is an event as it is stored. It is a struct because maps cost the
