@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"slices"
@@ -242,9 +243,6 @@ func EntryOf(code gotong.Code) Entry {
 // Entries returns the whole table, by status and then code.
 func Entries() []Entry {
 	return slices.SortedFunc(maps.Values(entries), func(a, b Entry) int {
-		if a.Status != b.Status {
-			return a.Status - b.Status
-		}
-		return slices.Compare([]byte(a.Code), []byte(b.Code))
+		return cmp.Or(a.Status-b.Status, cmp.Compare(a.Code, b.Code))
 	})
 }

@@ -24,6 +24,19 @@ type Resource[T View] struct {
 	View func(ctx context.Context, stream gotong.Stream) (T, error)
 }
 
+// One reads one stream with a function that reads those of many, by id, of which the
+// caller may know; [gotong.CodeNotFound] if the caller may not know of it.
+func One[T any](
+	ctx context.Context, stream gotong.Stream, views func(ctx context.Context, ids []string) (map[string]T, error),
+) (T, error) {
+	all, err := views(ctx, []string{stream.ID()})
+	view, ok := all[stream.ID()]
+	if err == nil && !ok {
+		err = gotong.NotFound()
+	}
+	return view, err
+}
+
 // Get returns the answer to a read of the stream with this id.
 func (r Resource[T]) Get(ctx context.Context, id, ifNoneMatch string) (*Shown[T], error) {
 	stream, err := r.Stream(id)
@@ -104,6 +117,15 @@ func (s Streams) Stream(id string) (gotong.Stream, error) {
 		return "", gotong.NotFound()
 	}
 	return stream, nil
+}
+
+// All returns the streams with these ids, which exist.
+func (s Streams) All(ids []string) []gotong.Stream {
+	list := make([]gotong.Stream, len(ids))
+	for i, id := range ids {
+		list[i] = gotong.NewStream(s.Kind, id)
+	}
+	return list
 }
 
 // Run executes a command of this call on the stream with this id. raw and

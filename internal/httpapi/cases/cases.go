@@ -106,21 +106,12 @@ func docOf(s gotong.State) cases.Case {
 }
 
 func (r *routes) view(ctx context.Context, stream gotong.Stream) (CaseView, error) {
-	views, err := r.views(ctx, []string{stream.ID()})
-	v, ok := views[stream.ID()]
-	if err == nil && !ok {
-		err = gotong.NotFound()
-	}
-	return v, err
+	return httpapi.One(ctx, stream, r.views)
 }
 
 // views returns those of the cases of which the caller may know, by id.
 func (r *routes) views(ctx context.Context, ids []string) (map[string]CaseView, error) {
-	streams := make([]gotong.Stream, len(ids))
-	for i, id := range ids {
-		streams[i] = gotong.NewStream(cases.Name, id)
-	}
-	looks, _, err := r.Views.Look(ctx, viewer(ctx), streams, r.Rules.KnowNeeds, nil)
+	looks, _, err := r.Views.Look(ctx, viewer(ctx), r.All(ids), r.Rules.KnowNeeds, nil)
 	views := map[string]CaseView{}
 	for _, l := range looks {
 		if r.Rules.MayKnow(l.State, l.Viewer) {

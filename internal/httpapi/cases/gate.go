@@ -146,11 +146,7 @@ type getIn struct {
 }
 
 func (r *routes) getTransition(ctx context.Context, in *getIn) (*httpapi.Shown[TransitionView], error) {
-	caseID, seq, err := split(in.ID)
-	if err != nil {
-		return nil, err
-	}
-	v, err := r.transition(ctx, gotong.NewStream(cases.Name, caseID), seq)
+	v, err := r.transition(ctx, in.stream, in.seq)
 	if err != nil {
 		return nil, err
 	}
@@ -158,11 +154,7 @@ func (r *routes) getTransition(ctx context.Context, in *getIn) (*httpapi.Shown[T
 }
 
 func (r *routes) getGate(ctx context.Context, in *getIn) (*httpapi.Shown[GateView], error) {
-	caseID, seq, err := split(in.ID)
-	if err != nil {
-		return nil, err
-	}
-	g, _, page, err := r.read(ctx, gotong.NewStream(cases.Name, caseID), seq)
+	g, _, page, err := r.read(ctx, in.stream, in.seq)
 	if err != nil {
 		return nil, err
 	}
@@ -176,15 +168,11 @@ type votesIn struct {
 }
 
 func (r *routes) listVotes(ctx context.Context, in *votesIn) (*httpapi.Listed[cases.Ballot], error) {
-	caseID, seq, err := split(in.ID)
-	if err != nil {
-		return nil, err
-	}
 	after, err := httpapi.ByID.Name(ctx, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	g, _, page, err := r.read(ctx, gotong.NewStream(cases.Name, caseID), seq)
+	g, _, page, err := r.read(ctx, in.stream, in.seq)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/httpapi"
@@ -15,18 +17,6 @@ import (
 // transitionID is the id of a transition in paths and views: the case's id, a
 // dot, and the seq of the event that proposed it.
 func transitionID(s gotong.Stream, seq uint64) string { return fmt.Sprintf("%s.%d", s.ID(), seq) }
-
-// split returns the case and the seq of a transition's id.
-func split(id string) (caseID string, seq uint64, err error) {
-	dot := strings.LastIndexByte(id, '.')
-	if dot > 0 {
-		seq, err = strconv.ParseUint(id[dot+1:], 10, 63)
-	}
-	if dot <= 0 || err != nil || seq == 0 || strconv.FormatUint(seq, 10) != id[dot+1:] {
-		return "", 0, gotong.NotFound()
-	}
-	return id[:dot], seq, nil
-}
 
 // Propose is the body of proposing a step. The server finds the gate; what the
 // body says of it is compared, and decides nothing.
@@ -116,7 +106,24 @@ func (r *routes) transitionRoutes(api *httpapi.API) {
 }
 
 // InGate names a transition in the path.
-type InGate struct{ httpapi.In }
+type InGate struct {
+	httpapi.In
+	stream gotong.Stream // the case
+	seq    uint64        // of the event that proposed the transition
+}
+
+// Resolve parses the id; huma calls it.
+func (in *InGate) Resolve(huma.Context) []error {
+	dot := max(0, strings.LastIndexByte(in.ID, '.'))
+	stream, err := gotong.ParseStream(cases.Name + "/" + in.ID[:dot])
+	if err == nil {
+		in.seq, err = strconv.ParseUint(in.ID[dot+1:], 10, 63)
+	}
+	if in.stream = stream; err != nil || in.seq == 0 || transitionID(stream, in.seq) != in.ID {
+		return []error{gotong.NotFound()}
+	}
+	return nil
+}
 
 type actIn[B any] struct {
 	InGate
@@ -141,29 +148,25 @@ func actRoute(id, path, summary, about string) httpapi.Route {
 // makes of the body.
 func act[B any](r *routes, api *httpapi.API, id, path, summary, about, name string, data func(uint64, B) any) {
 	httpapi.Register(api, actRoute(id, path, summary, about), func(ctx context.Context, in *actIn[B]) (*answered, error) {
-		return r.act(ctx, in.ID, name, func(gate uint64) any { return data(gate, in.JSON.Value) }, in.JSON.Raw)
+		return r.act(ctx, in.InGate, name, data(in.seq, in.JSON.Value), in.JSON.Raw)
 	})
 }
 
 // actEmpty is act for an operation without a body.
 func actEmpty(r *routes, api *httpapi.API, id, path, summary, about, name string, data func(uint64) any) {
 	httpapi.Register(api, actRoute(id, path, summary, about), func(ctx context.Context, in *emptyIn) (*answered, error) {
-		return r.act(ctx, in.ID, name, data, nil)
+		return r.act(ctx, in.InGate, name, data(in.seq), nil)
 	})
 }
 
 func (r *routes) act(
-	ctx context.Context, id, name string, data func(uint64) any, raw []byte, targets ...string,
+	ctx context.Context, in InGate, name string, data any, raw []byte, targets ...string,
 ) (*httpapi.Answered[TransitionView], error) {
-	caseID, gate, err := split(id)
+	receipt, err := r.Run(ctx, in.stream.ID(), name, data, raw, append(targets, in.ID)...)
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := r.Run(ctx, caseID, name, data(gate), raw, append(targets, id)...)
-	if err != nil {
-		return nil, err
-	}
-	view, err := r.transition(ctx, receipt.Stream, gate)
+	view, err := r.transition(ctx, receipt.Stream, in.seq)
 	return httpapi.Answer(receipt, view, err)
 }
 
@@ -174,9 +177,8 @@ type voidIn struct {
 }
 
 func (r *routes) void(ctx context.Context, in *voidIn) (*httpapi.Answered[TransitionView], error) {
-	return r.act(ctx, in.ID, cases.CmdVoid, func(gate uint64) any {
-		return cases.Void{Gate: gate, UserID: in.UserID, Reason: in.JSON.Value.Reason}
-	}, in.JSON.Raw, in.UserID)
+	void := cases.Void{Gate: in.seq, UserID: in.UserID, Reason: in.JSON.Value.Reason}
+	return r.act(ctx, in.InGate, cases.CmdVoid, void, in.JSON.Raw, in.UserID)
 }
 
 func (r *routes) propose(ctx context.Context, in *httpapi.Sent[Propose]) (*httpapi.Answered[TransitionView], error) {

@@ -116,10 +116,9 @@ type look struct {
 // with the caller's read marks, in one snapshot.
 func (c *chat) known(ctx context.Context, ids []string) ([]look, error) {
 	me := viewer(ctx)
-	streams, marks, own := make([]gotong.Stream, len(ids)), make([]gotong.Key, len(ids)), gotong.SettingsRef(me.UserID).Key
-	for i, id := range ids {
-		streams[i] = gotong.NewStream(thread.Name, id)
-		marks[i] = markKey(me.UserID, streams[i])
+	streams, marks, own := c.All(ids), make([]gotong.Key, len(ids)), gotong.SettingsRef(me.UserID).Key
+	for i, s := range streams {
+		marks[i] = markKey(me.UserID, s)
 	}
 	found, snap, err := c.Views.Look(ctx, me, streams, c.needs,
 		func([]gotong.State) store.Need { return store.Need{Registers: marks, Documents: []gotong.Key{own}} })

@@ -161,11 +161,7 @@ func (c *chat) extents(ctx context.Context, q search.Query) (list []search.Exten
 	}
 	me, names := viewer(ctx), []FoundName{}
 	for part := range slices.Chunk(ids, store.MaxOwners) {
-		streams := make([]gotong.Stream, len(part))
-		for i, id := range part {
-			streams[i] = gotong.NewStream(thread.Name, id)
-		}
-		looks, _, err := c.Views.Look(ctx, me, streams, nil, nil)
+		looks, _, err := c.Views.Look(ctx, me, c.All(part), nil, nil)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -134,12 +134,7 @@ func (v ThreadView) Cursor() string { return v.AsOf }
 // view returns a thread as the caller may see it; [gotong.CodeNotFound] if they
 // may not know of it.
 func (c *chat) view(ctx context.Context, stream gotong.Stream) (ThreadView, error) {
-	views, err := c.views(ctx, []string{stream.ID()})
-	view, ok := views[stream.ID()]
-	if err == nil && !ok {
-		err = gotong.NotFound()
-	}
-	return view, err
+	return httpapi.One(ctx, stream, c.views)
 }
 
 // views returns those of the threads of which the caller may know, by id.

@@ -140,11 +140,7 @@ func docsOf(l view.Look) (g group.Group, mine gotong.Membership, known bool) {
 
 // summaries returns those of the groups of which the caller may know, by id.
 func (g *groups) summaries(ctx context.Context, ids []string) (map[string]Summary, error) {
-	streams := make([]gotong.Stream, len(ids))
-	for i, id := range ids {
-		streams[i] = gotong.NewStream(group.Name, id)
-	}
-	looks, _, err := g.Views.Look(ctx, viewer(ctx), streams, needs, nil)
+	looks, _, err := g.Views.Look(ctx, viewer(ctx), g.All(ids), needs, nil)
 	views := map[string]Summary{}
 	for _, l := range looks {
 		if _, _, known := docsOf(l); known {

@@ -7,6 +7,7 @@
 package moderation
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -227,7 +228,7 @@ func (d *desk) matter(ctx context.Context, l view.Look, seq uint64) (m matter, e
 	role := d.Rules.RoleOf(l.State, l.Viewer.UserID)
 	if role != "" {
 		if sees, err := d.sees(ctx, l, seq); err != nil || !sees {
-			return m, orNotFound(err)
+			return m, cmp.Or[error](err, gotong.NotFound())
 		}
 	}
 	switch own := m.Actor.UserID == l.Viewer.UserID; {
@@ -241,13 +242,6 @@ func (d *desk) matter(ctx context.Context, l view.Look, seq uint64) (m matter, e
 		return m, gotong.NotFound()
 	}
 	return m, nil
-}
-
-func orNotFound(err error) error {
-	if err != nil {
-		return err
-	}
-	return gotong.NotFound()
 }
 
 // sees reports whether the viewer sees the event seq.

@@ -1,6 +1,7 @@
 package moderation
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -113,7 +114,7 @@ func (d *desk) texts(ctx context.Context, stream gotong.Stream, seq, about uint6
 		Documents: []gotong.Key{key}, Events: []store.EventRange{{Stream: stream, From: seq - 1, To: seq}},
 	})
 	if err != nil || len(snap.Events[0]) == 0 {
-		return v, orNotFound(err)
+		return v, cmp.Or[error](err, gotong.NotFound())
 	}
 	e, err := d.Codec.Event(&snap.Events[0][0])
 	if err != nil {
@@ -236,11 +237,11 @@ func (d *desk) readable(ctx context.Context, at place) (view.Event, gotong.Strea
 	}
 	row, ok, err := store.FindEvent(ctx, d.Store, at.stream, at.message, page.Head.Seq)
 	if err != nil || !ok || row.Type != thread.EvPosted {
-		return view.Event{}, "", orNotFound(err)
+		return view.Event{}, "", cmp.Or[error](err, gotong.NotFound())
 	}
 	page, err = d.Views.Read(ctx, me, view.Query{Stream: at.stream, From: row.Seq - 1, To: row.Seq, Limit: 1})
 	if err != nil || len(page.Events) == 0 {
-		return view.Event{}, "", orNotFound(err)
+		return view.Event{}, "", cmp.Or[error](err, gotong.NotFound())
 	}
 	return page.Events[0], page.Head.Home, nil
 }

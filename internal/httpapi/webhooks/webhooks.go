@@ -145,29 +145,13 @@ func (v View) Cursor() string { return v.AsOf }
 
 func viewer(ctx context.Context) gotong.Viewer { return httpapi.CallOf(ctx).Principal.Viewer() }
 
-func milli(at gotong.Instant) int64 {
-	if at == 0 {
-		return 0
-	}
-	return at.Milli()
-}
-
 func (r *routes) view(ctx context.Context, s gotong.Stream) (View, error) {
-	views, err := r.views(ctx, []string{s.ID()})
-	v, ok := views[s.ID()]
-	if err == nil && !ok {
-		err = gotong.NotFound()
-	}
-	return v, err
+	return httpapi.One(ctx, s, r.views)
 }
 
 // views returns those of the webhooks that the caller may read, by id.
 func (r *routes) views(ctx context.Context, ids []string) (map[string]View, error) {
-	var streams []gotong.Stream
-	for _, id := range ids {
-		streams = append(streams, gotong.WebhookStream(id))
-	}
-	looks, _, err := r.Views.Look(ctx, viewer(ctx), streams, nil, nil)
+	looks, _, err := r.Views.Look(ctx, viewer(ctx), r.All(ids), nil, nil)
 	views := map[string]View{}
 	for _, l := range looks {
 		w, ok := gotong.Doc[rules.Webhook](l.State, rules.Key(l.Stream.ID()))
@@ -194,7 +178,7 @@ func (r *routes) delivery(ctx context.Context, v *View) error {
 	state, err := webhook.ReadState(ctx, r.Registers, v.WebhookID)
 	v.URL, v.Description, v.version = cfg.URL, cfg.Description, version
 	v.Delivery = Delivery{
-		LastSuccessMS: milli(state.LastSuccess), FailingSinceMS: milli(state.FailingSince), WaitingUntilMS: milli(state.Until),
+		LastSuccessMS: state.LastSuccess.Milli(), FailingSinceMS: state.FailingSince.Milli(), WaitingUntilMS: state.Until.Milli(),
 	}
 	if state.FailingSince > 0 {
 		v.Delivery.DisabledAtMS = state.FailingSince.Add(webhook.DisableAfter).Milli()
