@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"time"
 	"unicode/utf8"
@@ -113,15 +112,12 @@ func (s *Service) signUpRegisters(ctx context.Context, userID string, r SignUp) 
 	now := s.now()
 	id := newID(now).String()
 	key, seal := s.begunKey(userID, "signup", r.RequestID, "")
-	body, err1 := json.Marshal(account{Email: r.Email, Username: r.Username, CommunityID: r.CommunityID, Hash: hash, CreatedAt: now})
-	first, err2 := json.Marshal(login{Generation: 1, RotatedAt: now, Standing: 1, Agent: agent(r.Agent)})
-	done, err3 := json.Marshal(begun{id, seal})
-	return []gotong.RegisterChange{
-		{Key: accountKey(userID), Body: body},
-		address,
-		{Key: loginKey(userID, id), Body: first, Expires: now.Add(s.opts.RefreshLife)},
-		{Key: key, Body: done, Expires: now.Add(again)},
-	}, errors.Join(err1, err2, err3)
+	made := account{Email: r.Email, Username: r.Username, CommunityID: r.CommunityID, Hash: hash, CreatedAt: now}
+	first := login{Generation: 1, RotatedAt: now, Standing: 1, Agent: agent(r.Agent)}
+	own, err1 := change(accountKey(userID), 0, made, 0)
+	entry, err2 := change(loginKey(userID, id), 0, first, now.Add(s.opts.RefreshLife))
+	done, err3 := change(key, 0, begun{id, seal}, now.Add(again))
+	return []gotong.RegisterChange{own, address, entry, done}, errors.Join(err1, err2, err3)
 }
 
 func (s *Service) checkSignUp(r SignUp) (data any, err error) {

@@ -1,10 +1,10 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -54,9 +54,7 @@ func (s *Service) accountOf(ctx context.Context, claim gotong.Claim) (string, ac
 	if err != nil {
 		return nobody, account{}, err
 	}
-	if userID == "" {
-		userID = nobody
-	}
+	userID = cmp.Or(userID, nobody)
 	a, _, err := s.account(ctx, userID)
 	if err != nil || s.opts.Users.EmailClaim(a.Email) != claim {
 		return nobody, account{}, err
@@ -82,8 +80,7 @@ func (s *Service) takes(ctx context.Context, userID, email string) (gotong.Regis
 			return gotong.RegisterChange{}, emailTaken()
 		}
 	}
-	body, err := json.Marshal(holding{userID})
-	return gotong.RegisterChange{Key: emailKey(claim), Expect: version, Body: body}, err
+	return change(emailKey(claim), version, holding{userID}, 0)
 }
 
 // leaves returns the changes, at most one, that take an address from its account.

@@ -45,14 +45,19 @@ func (s *Service) ChangePassword(ctx context.Context, o Own, next string) (err e
 	return s.setPassword(ctx, o, was, next)
 }
 
-func newPassword(pass string) (string, error) {
+func newPassword(pass string) (string, error) { return typed("pass", text.Password, pass) }
+
+func newEmail(email string) (string, error) { return typed("email", text.Email, email) }
+
+// typed returns what somebody typed into a field, in its normal form.
+func typed(field string, as text.Sort, what string) (string, error) {
 	var check gotong.Check
-	if len(pass) > maxTyped {
-		return "", gotong.Invalid("pass", text.Password.Says)
+	if len(what) > maxTyped {
+		return "", gotong.Invalid(field, as.Says)
 	}
-	pass = text.Password.Clean(pass)
-	text.Password.Check(&check, "pass", pass)
-	return pass, check.Err()
+	what = as.Clean(what)
+	as.Check(&check, field, what)
+	return what, check.Err()
 }
 
 // setPassword replaces the password of an account, and ends all its logins but that of
@@ -119,16 +124,6 @@ func (s *Service) ChangeEmail(ctx context.Context, o Own, email string) (err err
 	})
 }
 
-func newEmail(email string) (string, error) {
-	var check gotong.Check
-	if len(email) > maxTyped {
-		return "", gotong.Invalid("email", text.Email.Says)
-	}
-	email = text.Email.Clean(email)
-	text.Email.Check(&check, "email", email)
-	return email, check.Err()
-}
-
 // Delete deletes the caller's account for good: its address, password, names and record.
 // The user name stays taken, so that nobody can pose as its user; what the user wrote
 // stays, without their name. The errors are those of ChangePassword, and
@@ -158,7 +153,7 @@ func (s *Service) forget(ctx context.Context, userID string) error {
 		return err
 	}
 	for _, collection := range [...]string{auditName, begunName, devicesName} {
-		err := s.each(ctx, collection, userID, func(reg store.Register) error {
+		err := s.each(ctx, collection, userID, "0", func(reg store.Register) error {
 			return s.opts.Store.SetRegister(ctx, reg.Key, reg.Version, nil, 0)
 		})
 		if err != nil {
@@ -168,11 +163,11 @@ func (s *Service) forget(ctx context.Context, userID string) error {
 	return nil
 }
 
-// each calls do with the registers that an account has in a collection.
-func (s *Service) each(ctx context.Context, collection, userID string, do func(store.Register) error) error {
-	for from := "0"; ; {
+// each calls do with the registers of an owner in a collection, from a name on.
+func (s *Service) each(ctx context.Context, collection, owner, from string, do func(store.Register) error) error {
+	for {
 		list, err := s.opts.Store.FindRegisters(ctx, store.KeyRange{
-			Collection: collection, Owner: userID, From: from, To: "g", Limit: store.MaxRead,
+			Collection: collection, Owner: owner, From: from, To: "g", Limit: store.MaxRead,
 		})
 		if err != nil {
 			return err
@@ -287,7 +282,7 @@ func (s *Service) Logins(ctx context.Context, p Principal) (list []Login, err er
 	if err != nil || !known {
 		return nil, err
 	}
-	err = s.each(ctx, loginsName, p.UserID, func(reg store.Register) error {
+	err = s.each(ctx, loginsName, p.UserID, "0", func(reg store.Register) error {
 		var l login
 		if err := decode(reg, &l); err != nil || l.Standing != st.Version {
 			return err // one with another standing has ended
@@ -322,7 +317,7 @@ func (s *Service) EndLogin(ctx context.Context, p Principal, id string) error {
 func (s *Service) endOthers(ctx context.Context, userID, except string) error {
 	s.verified.forget(userID)
 	ctx = context.WithoutCancel(ctx)
-	err := s.each(ctx, loginsName, userID, func(reg store.Register) error {
+	err := s.each(ctx, loginsName, userID, "0", func(reg store.Register) error {
 		if reg.Key.Name == except {
 			return nil
 		}

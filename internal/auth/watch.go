@@ -201,25 +201,13 @@ func (w *Watch) look(ctx context.Context, logins []Principal, suspects map[strin
 func (s *Service) noticed(ctx context.Context) (map[string]struct{}, error) {
 	found := map[string]struct{}{}
 	from := gotong.NewEventID(s.now().Add(-noticeLife-noticeSkew), 0).String()
-	for {
-		page, err := s.opts.Store.FindRegisters(ctx, store.KeyRange{
-			Collection: endedName, Owner: noticeKey("").Owner, From: from, To: "g", Limit: store.MaxRead,
-		})
-		if err != nil {
-			return nil, err
-		}
-		for _, reg := range page {
-			var n notice
-			if err := decode(reg, &n); err != nil {
-				return nil, err
-			}
-			found[n.UserID] = struct{}{}
-		}
-		if len(page) < store.MaxRead {
-			return found, nil
-		}
-		from = page[len(page)-1].Key.Name + "0"
-	}
+	err := s.each(ctx, endedName, noticeKey("").Owner, from, func(reg store.Register) error {
+		var n notice
+		err := decode(reg, &n)
+		found[n.UserID] = struct{}{}
+		return err
+	})
+	return found, err
 }
 
 // maxHeads is how many heads one read returns.
@@ -227,9 +215,7 @@ const maxHeads = 1000
 
 // changed adds the users whose account has changed since their login was verified.
 func (s *Service) changed(ctx context.Context, logins []Principal, to map[string]struct{}) error {
-	for len(logins) > 0 {
-		part := logins[:min(maxHeads, len(logins))]
-		logins = logins[len(part):]
+	for part := range slices.Chunk(logins, maxHeads) {
 		need := store.Need{Heads: make([]gotong.Stream, 0, len(part))}
 		for _, p := range part {
 			if gotong.ValidID(p.UserID) {
