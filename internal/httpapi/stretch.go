@@ -48,13 +48,23 @@ func instantOf(ctx context.Context, from store.Committer, stream gotong.Stream, 
 	if seq == 0 {
 		return 0, nil
 	}
-	event, err := EventAt(ctx, from, stream, seq)
+	event, err := eventAt(ctx, from, stream, seq)
 	return event.At, err
 }
 
 // EventAt returns the event of a stream at this seq, which is not 0, or
 // [store.ErrCorrupt] if it is missing.
-func EventAt(ctx context.Context, from store.Committer, stream gotong.Stream, seq uint64) (store.Event, error) {
+func EventAt(
+	ctx context.Context, from store.Committer, codec *store.Codec, stream gotong.Stream, seq uint64,
+) (gotong.Event, error) {
+	row, err := eventAt(ctx, from, stream, seq)
+	if err != nil {
+		return gotong.Event{}, err
+	}
+	return codec.Event(&row)
+}
+
+func eventAt(ctx context.Context, from store.Committer, stream gotong.Stream, seq uint64) (store.Event, error) {
 	snap, err := from.Load(ctx, store.Need{Events: []store.EventRange{{Stream: stream, From: seq - 1, To: seq}}})
 	if err != nil {
 		return store.Event{}, err

@@ -59,13 +59,6 @@ func newQueue(r *Runner, h *Handler) *queue {
 	return q
 }
 
-func (q *queue) wakeUp() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
-}
-
 // run runs jobs until ctx ends, and then waits for those that run. After the
 // grace their context ends, and they are returned.
 func (q *queue) run(ctx context.Context) {
@@ -146,7 +139,7 @@ func (c *claim) one(ctx context.Context) {
 	if ended := c.q.runner.opt.Observer.Ended; ended != nil {
 		ended(c.q.handler.Queue, outcome)
 	}
-	c.q.wakeUp()
+	signal(c.q.wake)
 }
 
 // run runs the job and settles it. It returns the outcome. A run that ends shows

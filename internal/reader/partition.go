@@ -118,7 +118,7 @@ func (p *partition) offer(c Commit) {
 	full := len(p.offered) >= maxOffered/2 || p.bytes >= maxOfferedBytes/2
 	p.mu.Unlock()
 	if mine {
-		p.wakeUp()
+		signal(p.wake)
 	}
 	if full {
 		signal(p.full)
@@ -132,7 +132,7 @@ func (p *partition) reach(position uint64) {
 	p.end = max(p.end, position)
 	p.mu.Unlock()
 	if wake {
-		p.wakeUp()
+		signal(p.wake)
 	}
 }
 
@@ -155,7 +155,7 @@ func (p *partition) give(mine bool) {
 	p.mine = mine
 	p.mu.Unlock()
 	if changed {
-		p.wakeUp()
+		signal(p.wake)
 	}
 }
 
@@ -179,7 +179,7 @@ func (p *partition) look(ctx context.Context, end uint64, rebuilt map[string]boo
 		p.mu.Lock()
 		p.stale = true
 		p.mu.Unlock()
-		p.wakeUp()
+		signal(p.wake)
 	}
 	return nil
 }
@@ -189,8 +189,6 @@ func (p *partition) statuses() []Status {
 	defer p.mu.Unlock()
 	return p.status
 }
-
-func (p *partition) wakeUp() { signal(p.wake) }
 
 func signal(to chan struct{}) {
 	select {

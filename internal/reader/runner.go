@@ -265,7 +265,7 @@ func (r *Runner) fault(ctx context.Context, err error) {
 
 func (r *Runner) wakeJobs() {
 	for _, q := range r.queues {
-		q.wakeUp()
+		signal(q.wake)
 	}
 }
 

@@ -186,47 +186,54 @@ func (c *chat) setMark(ctx context.Context, in *setMarkIn) (*markOut, error) {
 func (c *chat) move(
 	ctx context.Context, stream gotong.Stream, asked fingerprint, next func(position) (position, error),
 ) (position, error) {
+	m, moved, err := c.changeMark(ctx, stream, asked, func(m *mark) (bool, error) {
+		to, err := next(m.position)
+		if err != nil || to.Generation <= m.Generation && to.N <= m.N {
+			return false, err
+		}
+		to.At = c.Now()
+		m.position = to
+		return true, nil
+	})
+	if err != nil || !moved {
+		return m.position, err
+	}
+	data, err := json.Marshal(signal{m.N, m.Seq, m.MessageID, m.Generation})
+	if err != nil {
+		return position{}, fmt.Errorf("chat: encode a read mark: %w", err)
+	}
+	c.Signals.Whisper(stream, httpapi.CallOf(ctx).Principal.Actor(), data)
+	return m.position, nil
+}
+
+// changeMark applies a change to the caller's mark of a thread and returns the mark and
+// whether it changed. To a repeated request, it returns the mark with the first response.
+func (c *chat) changeMark(
+	ctx context.Context, stream gotong.Stream, asked fingerprint, change func(*mark) (bool, error),
+) (mark, bool, error) {
 	me := viewer(ctx).UserID
 	for range markTries {
 		m, version, err := c.mark(ctx, me, stream)
 		if err != nil {
-			return position{}, err
+			return mark{}, false, err
 		}
 		first, replayed, err := m.answered(asked)
-		if err != nil {
-			return position{}, err
-		}
 		if replayed {
 			httpapi.Replayed(ctx)
-			return first, nil
+			m.position = first
 		}
-		to, err := next(m.position)
-		if err != nil {
-			return position{}, err
+		if replayed || err != nil {
+			return m, false, err
 		}
-		moved := to.Generation > m.Generation || to.N > m.N
-		if moved {
-			to.At = c.Now()
-			m.position = to
-		}
-		if moved || asked.key != nil {
+		changed, err := change(&m)
+		if err == nil && (changed || asked.key != nil) {
 			err = c.keepMark(ctx, markKey(me, stream), version, m.keep(asked))
 		}
-		switch {
-		case errors.Is(err, store.ErrConflict):
-			continue
-		case err != nil:
-			return position{}, err
-		case moved:
-			data, err := json.Marshal(signal{to.N, to.Seq, to.MessageID, to.Generation})
-			if err != nil {
-				return position{}, fmt.Errorf("chat: encode a read mark: %w", err)
-			}
-			c.Signals.Whisper(stream, httpapi.CallOf(ctx).Principal.Actor(), data)
+		if !errors.Is(err, store.ErrConflict) {
+			return m, changed, err
 		}
-		return m.position, nil
 	}
-	return position{}, gotong.NewError(gotong.CodeBusy, "Another device is marking the same thread; try again.")
+	return mark{}, false, gotong.NewError(gotong.CodeBusy, "Another device is marking the same thread; try again.")
 }
 
 // ReadAll is the body of marking all threads as read.

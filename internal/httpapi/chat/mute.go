@@ -2,13 +2,11 @@ package chat
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/httpapi"
-	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
 )
 
@@ -56,32 +54,18 @@ func (c *chat) mute(ctx context.Context, in InThread, until int64, raw []byte) (
 	if _, err := c.Views.Read(ctx, me, view.Query{Stream: in.stream}); err != nil {
 		return nil, err
 	}
-	for range markTries {
-		m, version, err := c.mark(ctx, me.UserID, in.stream)
-		if err != nil {
-			return nil, err
-		}
-		_, replayed, err := m.answered(asked)
-		if err != nil {
-			return nil, err
-		}
-		if replayed {
-			httpapi.Replayed(ctx)
-		} else if m.Mute != until || asked.key != nil {
-			m.Mute = until
-			if err = c.keepMark(ctx, markKey(me.UserID, in.stream), version, m.keep(asked)); err == nil {
-				c.Signals.Changed(gotong.NewStream(user.Name, me.UserID)) // their inbox: it leaves out what is muted
-			}
-		}
-		if errors.Is(err, store.ErrConflict) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		return c.Get(ctx, in.ID, "")
+	_, changed, err := c.changeMark(ctx, in.stream, asked, func(m *mark) (bool, error) {
+		before := m.Mute
+		m.Mute = until
+		return before != until, nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return nil, gotong.NewError(gotong.CodeBusy, "Another device is marking the same thread; try again.")
+	if changed {
+		c.Signals.Changed(gotong.NewStream(user.Name, me.UserID)) // their inbox: it leaves out what is muted
+	}
+	return c.Get(ctx, in.ID, "")
 }
 
 // muted returns whether the user mutes the thread at this time, and until when; 0 is

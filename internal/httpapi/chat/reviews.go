@@ -90,7 +90,7 @@ func (c *chat) pending(ctx context.Context, stream gotong.Stream, p thread.Pendi
 		Seq: p.Seq, Held: p.Held != 0, HeldBy: p.By, HeldUntilMS: p.UntilMS, Auto: p.Auto,
 		Reports: p.Reports, Flagged: p.Flagged, SinceMS: p.Since.Milli(),
 	}
-	e, err := c.eventAt(ctx, stream, p.Seq)
+	e, err := httpapi.EventAt(ctx, c.Store, c.Codec, stream, p.Seq)
 	if err != nil {
 		return v, err
 	}
@@ -101,7 +101,7 @@ func (c *chat) pending(ctx context.Context, stream gotong.Stream, p thread.Pendi
 		if err != nil {
 			return v, err
 		}
-	} else if e, err = c.eventAt(ctx, stream, p.TextSeq); err != nil {
+	} else if e, err = httpapi.EventAt(ctx, c.Store, c.Codec, stream, p.TextSeq); err != nil {
 		return v, err
 	}
 	switch text := e.Content.(type) {
@@ -113,19 +113,11 @@ func (c *chat) pending(ctx context.Context, stream gotong.Stream, p thread.Pendi
 	if p.Advice == 0 {
 		return v, nil
 	}
-	if e, err = c.eventAt(ctx, stream, p.Advice); err != nil {
+	if e, err = httpapi.EventAt(ctx, c.Store, c.Codec, stream, p.Advice); err != nil {
 		return v, err
 	}
 	v.Advice = &AdviceView{}
 	v.Advice.Advised, _ = e.Data.(thread.Advised)
 	v.Advice.Reasons, _ = e.Content.(thread.Reasons)
 	return v, nil
-}
-
-func (c *chat) eventAt(ctx context.Context, stream gotong.Stream, seq uint64) (gotong.Event, error) {
-	row, err := httpapi.EventAt(ctx, c.Store, stream, seq)
-	if err != nil {
-		return gotong.Event{}, err
-	}
-	return c.Codec.Event(&row)
 }

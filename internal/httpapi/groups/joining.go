@@ -170,15 +170,11 @@ func (g *groups) approve(ctx context.Context, in *inRequest) (*httpapi.Out[httpa
 	if err != nil {
 		return nil, err
 	}
-	event, err := httpapi.EventAt(ctx, g.Store, receipt.Stream, receipt.First)
+	event, err := httpapi.EventAt(ctx, g.Store, g.Codec, receipt.Stream, receipt.First)
 	if err != nil {
 		return nil, err
 	}
-	decoded, err := g.Codec.Event(&event)
-	added, _ := decoded.Data.(group.Member)
-	if err != nil {
-		return nil, err
-	}
+	added, _ := event.Data.(group.Member)
 	return httpapi.Reply(members.Executed(ctx, g.Book, receipt, added.UserID).Now())
 }
 

@@ -89,11 +89,7 @@ func (d *desk) opened(ctx context.Context, at place) (v OpenedView, err error) {
 	}
 	filed, err := moderation.Reports(ctx, d.Store, d.Codec, at.stream, at.message)
 	for _, r := range filed {
-		row, err := httpapi.EventAt(ctx, d.Store, gotong.NewStream(report.Name, r.ID), 1)
-		if err != nil {
-			return v, err
-		}
-		e, err := d.Codec.Event(&row)
+		e, err := httpapi.EventAt(ctx, d.Store, d.Codec, gotong.NewStream(report.Name, r.ID), 1)
 		if err != nil {
 			return v, err
 		}
