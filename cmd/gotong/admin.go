@@ -195,6 +195,6 @@ func (c *eraseCmd) Run(ctx context.Context, std *stdio) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(std.out, "The content of %d events was erased.\n", n)
+	_, err = fmt.Fprintf(std.out, "Erased: the content of %s.\n", count(n, "event"))
 	return err
 }

@@ -89,7 +89,7 @@ func TestAttachmentsMoveWithTheLog(t *testing.T) {
 			}
 		}
 		r := command(t, nil, append(args, "--verify-only")...)
-		if r.code != 0 || !strings.Contains(r.out, "2 objects with 21 bytes were compared with their hashes") || strings.Contains(r.out+r.err, filestest.Secret) {
+		if r.code != 0 || !strings.Contains(r.out, "2 objects with 21 bytes, compared by hash") || strings.Contains(r.out+r.err, filestest.Secret) {
 			t.Errorf("compared: %+v", r)
 		}
 		verify(0, dbs[i+1], places[i+1], "")

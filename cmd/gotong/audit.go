@@ -233,7 +233,7 @@ func (c *auditVerifyCmd) proof(std *stdio) error {
 	_, err = fmt.Fprintf(std.out, "Verified: event %d of %s, committed at %s, is in the log of %s%s.\n",
 		e.Seq, e.Stream, gotong.Instant(e.At), checked.Checkpoint.Origin, cosignedBy(checked))
 	if err == nil && len(e.Evidence) > 0 {
-		_, err = fmt.Fprintf(std.out, "It follows from the %d events in the proof from which it was computed.\n", len(e.Evidence))
+		_, err = fmt.Fprintf(std.out, "It was computed from %s, which the proof holds too.\n", count(len(e.Evidence), "event"))
 	}
 	return err
 }

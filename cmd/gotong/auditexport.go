@@ -95,9 +95,8 @@ func (c *auditExportCmd) Run(ctx context.Context, std *stdio) (err error) {
 	if c.JSON {
 		return indented(out, sum)
 	}
-	_, err = fmt.Fprintf(out, "Exported %s commits, with the data of %s events. "+
-		"%s other events of the named streams have only their chain value.\n",
-		grouped(int(sum.Commits)), grouped(int(sum.Events)), grouped(int(sum.Withheld))) //nolint:gosec // counts
+	_, err = fmt.Fprintf(out, "Exported: %s, with the data of %s. Of the named streams, %s without data, only with the chain value.\n",
+		count(int(sum.Commits), "commit"), count(int(sum.Events), "event"), count(int(sum.Withheld), "event")) //nolint:gosec // counts
 	return err
 }
 

@@ -31,10 +31,11 @@ func (c *auditVerifyCmd) print(std *stdio, r *auditReport) error {
 			return err
 		}
 	} else {
-		_, _ = fmt.Fprintf(std.out, "%s events in %s commits were read, and compared with %d checkpoints.\n",
-			grouped(int(r.Events)), grouped(int(r.Commits)), len(r.Checkpoints)) //nolint:gosec // counts
+		_, _ = fmt.Fprintf(std.out, "Read: %s in %s, compared with %s.\n",
+			count(int(r.Events), "event"), count(int(r.Commits), "commit"), //nolint:gosec // counts
+			count(len(r.Checkpoints), "checkpoint"))
 		if t := r.Attachments; t != nil {
-			_, _ = fmt.Fprintf(std.out, "%s of attachments with %s bytes were compared with their hashes.\n",
+			_, _ = fmt.Fprintf(std.out, "Attachments: %s with %s bytes, compared by hash.\n",
 				count(t.Objects, "object"), grouped(int(t.Bytes)))
 		}
 	}

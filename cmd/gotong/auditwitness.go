@@ -42,7 +42,7 @@ func (p *pins) trusted() (t proof.Trust, err error) {
 		t.Quorum = len(t.Witnesses)
 	}
 	if t.Quorum < 0 || t.Quorum > len(t.Witnesses) {
-		return t, misuse("--witness-key, once for each of them", "%d witnesses must have cosigned, and %d keys are given",
+		return t, misuse("--witness-key, once for each of them", "cosignatures needed: %d; keys given: %d",
 			t.Quorum, len(t.Witnesses))
 	}
 	return t, nil

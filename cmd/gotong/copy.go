@@ -276,7 +276,7 @@ func (r *copyReport) attachments() string {
 		return fmt.Sprintf("The log has %s of attachments, with %s bytes, which were not copied: give --files-from and --files-to.",
 			count(t.Objects, "object"), grouped(int(t.Bytes)))
 	default:
-		return fmt.Sprintf("Attachments: %s with %s bytes were compared with their hashes, %s written by this run.",
+		return fmt.Sprintf("Attachments: %s with %s bytes, compared by hash; %s written by this run.",
 			count(t.Objects, "object"), grouped(int(t.Bytes)), grouped(t.Moved))
 	}
 }

@@ -184,6 +184,29 @@ func TestImportSummaries(t *testing.T) {
 	}
 }
 
+// TestReportOfOne: where there is one of everything, no sentence speaks of several.
+func TestReportOfOne(t *testing.T) {
+	one := []importer.Fault{{Line: 1, Why: "because"}}
+	all := importReport{zone: time.UTC, stopped: true, Known: comparison{Changed: 1, Changes: one, Bare: 1, Media: 1, Present: 1}}
+	all.Survey.Summary = importer.Summary{
+		Messages: 1, Actions: 1, Joins: 1, Leaves: 1, Renames: 1, Notices: 1, Unreadable: 1, Faults: one, Files: 1, Media: 1, Steps: 1,
+	}
+	all.Written = importer.Result{Done: 1, Added: 1, Moved: 1, Media: 1, Denied: 1, Denials: one, Refused: 1, Refusals: one}
+	dry := all
+	dry.DryRun = true
+	texts := []string{all.text(), dry.text()}
+	for _, r := range []importReport{
+		{Survey: importer.Survey{Summary: importer.Summary{Unreadable: 1}}}, {Written: importer.Result{Refused: 1}}, {Written: importer.Result{Denied: 1}},
+	} {
+		texts = append(texts, r.faulty().Error())
+	}
+	for _, text := range texts {
+		if several := regexp.MustCompile(`\b1 [a-z]+s\b|\b1 ([a-z]+ )+(were|are|have|stay)\b|; they|; their`).FindString(text); several != "" {
+			t.Errorf("%q in:\n%s", several, text)
+		}
+	}
+}
+
 func TestImportProgress(t *testing.T) {
 	std, _, errs := pipes(nil)
 	std.progress = true

@@ -190,7 +190,7 @@ func (in importing) doubled(ctx context.Context, thread string, strangers []stri
 	})
 	for pair, n := range twice {
 		return &failure{
-			err: fmt.Errorf("%s of %q are in the thread already, as messages of %q; nothing is imported",
+			err: fmt.Errorf("the thread has %s of %q already, under the name %q; nothing is imported",
 				count(n, "message"), pair[0], pair[1]),
 			code: 1,
 			hint: fmt.Sprintf("--alias %q if they are one person, or --alias %q", pair[0]+"="+pair[1], pair[0]+"="+pair[0]),

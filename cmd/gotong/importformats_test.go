@@ -54,7 +54,7 @@ func TestImportFindsItsThread(t *testing.T) {
 		t.Errorf("the later export: %+v", later)
 	}
 	mixed := chatLines(15, 20, "Budi") + chatLines(20, 30, "Pak Budi")
-	if r, _ := run(mixed); r.code != 1 || !strings.Contains(r.err, `10 messages of "Pak Budi" are in the thread already, as messages of "Budi"`) {
+	if r, _ := run(mixed); r.code != 1 || !strings.Contains(r.err, `the thread has 10 messages of "Pak Budi" already, under the name "Budi"`) {
 		t.Errorf("renamed: %+v", r)
 	}
 	if _, settled := run(mixed, "--alias=Pak Budi=Budi"); settled.Written.Added != 0 || settled.Written.Refused != 0 {

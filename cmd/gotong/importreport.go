@@ -25,11 +25,11 @@ type importReport struct {
 func (r importReport) faulty() error {
 	switch n, m := r.Survey.Unreadable, r.Written.Refused; {
 	case n > 0:
-		return &failure{err: fmt.Errorf("%s of the file could not be read; they are left out", count(n, "part")), code: 1}
+		return &failure{err: fmt.Errorf("%s of the file could not be read: left out", count(n, "part")), code: 1}
 	case m > 0:
 		return &failure{err: fmt.Errorf("the server rejected %s", count(m, "command")), code: 1}
 	case len(r.Survey.Damaged)+r.Written.Denied > 0:
-		return &failure{err: fmt.Errorf("%s of the export could not be attached; their messages name them",
+		return &failure{err: fmt.Errorf("%s of the export could not be attached: only named in the text",
 			count(len(r.Survey.Damaged)+r.Written.Denied, "file")), code: 1}
 	default:
 		return nil
@@ -102,7 +102,7 @@ func (r importReport) wrote(b *strings.Builder) {
 	say("Thread %s: %s, %d there already%s, in %.1f s", r.Thread,
 		count(w.Added, "new event"), w.Present+w.Moved+w.Void, elsewhen(w.Moved), r.Seconds)
 	if r.stopped {
-		say("  %d of %d commands have an answer; the rest were not sent", w.Done, r.Survey.Steps)
+		say("  answered: %s of %s; the rest were not sent", grouped(w.Done), count(r.Survey.Steps, "command"))
 	}
 	if w.PutOff {
 		say("  the server's rate limit determined the pace (its --command-rate)")
@@ -114,7 +114,7 @@ func (r importReport) wrote(b *strings.Builder) {
 		say("  %s attached", count(w.Media, "file"))
 	}
 	faults(b, w.Denied, "with a file that the server rejected", w.Denials)
-	faults(b, w.Refused, "were rejected", w.Refusals)
+	faults(b, w.Refused, "rejected by the server", w.Refusals)
 }
 
 // media says what is known of attached files.
@@ -147,6 +147,7 @@ func elsewhen(n int) string {
 	return fmt.Sprintf(" (%d of them with another time or text, which stays)", n)
 }
 
+// count returns a number and its noun. What follows in a sentence must fit one and many.
 func count(n int, what string) string {
 	if n != 1 {
 		what += "s"

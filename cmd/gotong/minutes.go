@@ -60,7 +60,7 @@ func (t *tailLines) minutes(e client.Event) (what, reason string, err error) {
 		what = moved(e.Type == "webhook.added", false, "the webhook "+d.WebhookID)
 	case "transition.proposed":
 		gate := strings.ReplaceAll(d.Terms.Gate, "_", " ")
-		what = fmt.Sprintf("proposed %s → %s: %s of %d voters, %s", d.From, d.To, gate, d.Voters, until)
+		what = fmt.Sprintf("proposed %s → %s: %s of %s, %s", d.From, d.To, gate, count(d.Voters, "voter"), until)
 	case "transition.objected":
 		what = "objected; a vote, " + until
 	case "transition.approved":
@@ -72,8 +72,8 @@ func (t *tailLines) minutes(e client.Event) (what, reason string, err error) {
 	case "transition.reminded":
 		what = "you have not voted yet; there is time " + until
 	case "transition.tallied":
-		what = fmt.Sprintf("counted %d yes, %d no and %d abstain of %d voters, with %d needed: %s",
-			d.Yes, d.No, d.Abstain, d.Voters, d.Needed, passed(d.Passed, d.Why))
+		what = fmt.Sprintf("counted %d yes, %d no and %d abstain of %s, with %d needed: %s",
+			d.Yes, d.No, d.Abstain, count(d.Voters, "voter"), d.Needed, passed(d.Passed, d.Why))
 	case "transition.disputed":
 		what = "disputed the step; a moderator decides, " + until
 	case "dispute.resolved":

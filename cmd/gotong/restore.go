@@ -248,7 +248,7 @@ func (c *restoreCmd) verify(ctx context.Context, s *place, r *restored, bar *sta
 	}
 	for _, part := range []logcopy.Part{logcopy.Streams, logcopy.Events, logcopy.Noops, logcopy.Claims} {
 		if rows[part] != r.Rows[part] {
-			return fmt.Errorf("%d rows of sort %q were restored, and the manifest has %d", rows[part], part, r.Rows[part])
+			return fmt.Errorf("rows of sort %q: %d restored, %d in the manifest", part, rows[part], r.Rows[part])
 		}
 	}
 	if !maps.Equal(heads, r.Heads) {
