@@ -191,6 +191,7 @@ func (c *auditVerifyCmd) Run(ctx context.Context, std *stdio) (err error) {
 func indented(w io.Writer, v any) error {
 	out := json.NewEncoder(w)
 	out.SetIndent("", "  ")
+	out.SetEscapeHTML(false)
 	return out.Encode(v)
 }
 

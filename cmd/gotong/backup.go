@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -291,11 +290,7 @@ func (c *counter) Write(b []byte) (int, error) {
 }
 
 func writeManifest(dir string, m *manifest) error {
-	return audit.ReplaceFile(filepath.Join(dir, backupManifest), func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(m)
-	})
+	return audit.ReplaceFile(filepath.Join(dir, backupManifest), func(w io.Writer) error { return indented(w, m) })
 }
 
 func (m *manifest) counts() string {

@@ -73,7 +73,7 @@ func (c *benchCmd) Run(ctx context.Context, std *stdio) error {
 		return &failure{err: err, code: 2, hint: hint}
 	}
 	report, err := bench.Run(ctx, options)
-	bar.clear()
+	std.wipe()
 	if len(report.Results) > 0 {
 		err = errors.Join(err, c.print(std, report))
 	}
@@ -177,10 +177,4 @@ func (b *benchBar) show(p bench.Progress) {
 		_, _ = fmt.Fprintln(b.std.err, text)
 	}
 	b.last = p
-}
-
-func (b *benchBar) clear() {
-	if b.std.progress {
-		_, _ = fmt.Fprint(b.std.err, "\r\x1b[K")
-	}
 }

@@ -204,9 +204,12 @@ func bashScript(words map[string][]string) string {
 `)
 	paths := slices.Sorted(maps.Keys(words))
 	for _, path := range paths {
+		typed := path
+		if !strings.Contains(path, " ") {
+			typed = " " + path // after no other command
+		}
 		if path != "" {
-			parent, name := cutLast(path)
-			_, _ = fmt.Fprintf(&b, "      %q) path=%q ;;\n", parent+" "+name, path)
+			_, _ = fmt.Fprintf(&b, "      %q) path=%q ;;\n", typed, path)
 		}
 	}
 	b.WriteString("    esac\n  done\n  case \"$path\" in\n")
@@ -220,13 +223,6 @@ func bashScript(words map[string][]string) string {
 complete -F _gotong gotong
 `)
 	return b.String()
-}
-
-func cutLast(path string) (parent, name string) {
-	if i := strings.LastIndex(path, " "); i >= 0 {
-		return path[:i], path[i+1:]
-	}
-	return "", path
 }
 
 func fishScript(words map[string][]string) string {

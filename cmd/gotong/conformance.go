@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -56,9 +55,7 @@ func (c *conformanceCmd) Run(ctx context.Context, std *stdio) error {
 			c.progress(std, done, of, r)
 		},
 	})
-	if std.progress {
-		_, _ = fmt.Fprint(std.err, "\r\x1b[K")
-	}
+	std.wipe()
 	switch {
 	case errors.Is(err, conformance.ErrClient):
 		return &failure{err: err, code: 2, hint: "docs/conformance.md, which describes the adapter"}
@@ -87,7 +84,7 @@ func (c *conformanceCmd) progress(std *stdio, done, of int, r conformance.Result
 
 func (c *conformanceCmd) list(std *stdio, cases []conformance.Case) error {
 	if c.JSON {
-		return c.encode(std, cases)
+		return indented(std.out, cases)
 	}
 	w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
 	for _, a := range cases {
@@ -99,7 +96,7 @@ func (c *conformanceCmd) list(std *stdio, cases []conformance.Case) error {
 // print prints the report: a table, and the transcript of each case that failed.
 func (c *conformanceCmd) print(std *stdio, report conformance.Report) error {
 	if c.JSON {
-		return c.encode(std, report)
+		return indented(std.out, report)
 	}
 	paint := map[string]colour{conformance.Fail: red, conformance.Skip: dim}
 	for _, r := range report.Results {
@@ -119,11 +116,4 @@ func (c *conformanceCmd) print(std *stdio, report conformance.Report) error {
 	}
 	_, err := fmt.Fprintf(std.out, "\n%s: %d passed, %d failed, %d skipped\n", report.Client, report.Passed, report.Failed, report.Skipped)
 	return err
-}
-
-func (c *conformanceCmd) encode(std *stdio, v any) error {
-	out := json.NewEncoder(std.out)
-	out.SetIndent("", "  ")
-	out.SetEscapeHTML(false)
-	return out.Encode(v)
 }

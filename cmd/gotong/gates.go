@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -147,10 +146,7 @@ func (c *gatesCmd) notKnown(ctx context.Context, report gates.Report, err error)
 
 func (c *gatesCmd) print(std *stdio, report gates.Report) error {
 	if c.JSON {
-		encoder := json.NewEncoder(std.out)
-		encoder.SetIndent("", "  ")
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(report)
+		return indented(std.out, report)
 	}
 	_, err := fmt.Fprint(std.out, report.Text(func(v gates.Verdict, text string) string {
 		switch v {
@@ -168,9 +164,8 @@ func (c *gatesCmd) print(std *stdio, report gates.Report) error {
 func showGate(std *stdio, p gates.Progress) {
 	place := fmt.Sprintf("[%d/%d] %s", p.Number, p.Of, p.Name)
 	switch {
-	case p.Result != nil && std.progress:
-		_, _ = fmt.Fprintf(std.err, "\r\x1b[K%s: %s, %.1f s\n", place, p.Result.Verdict, float64(p.Result.TookMS)/1000)
 	case p.Result != nil:
+		std.wipe()
 		_, _ = fmt.Fprintf(std.err, "%s: %s, %.1f s\n", place, p.Result.Verdict, float64(p.Result.TookMS)/1000)
 	case std.progress:
 		_, _ = fmt.Fprintf(std.err, "%s …", place)

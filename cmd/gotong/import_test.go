@@ -225,7 +225,7 @@ func TestImportProgress(t *testing.T) {
 	before := errs.String()
 	p.last = time.Time{}
 	p.show(importer.Result{Done: 6})
-	p.clear()
+	std.wipe()
 	if errs.String() != before {
 		t.Error("shows its progress to what is no terminal")
 	}

@@ -227,9 +227,3 @@ func (p *progress) line(done int, bytes int64, took time.Duration) string {
 	return fmt.Sprintf("%s of %s (%d %%), %.0f/s%s, %s left",
 		grouped(done), grouped(p.total), 100*done/max(p.total, 1), float64(done)/seconds, files, left)
 }
-
-func (p *progress) clear() {
-	if p.std.progress {
-		_, _ = fmt.Fprint(p.std.err, "\r\x1b[K")
-	}
-}

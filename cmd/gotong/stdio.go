@@ -59,6 +59,13 @@ func (s *stdio) paint(c colour, text string) string {
 	return string(c) + text + plain
 }
 
+// wipe removes the line of a terminal that shows how far a command is.
+func (s *stdio) wipe() {
+	if s.progress {
+		_, _ = fmt.Fprint(s.err, "\r\x1b[K")
+	}
+}
+
 // printLine writes a line: found as JSON, or the parts that are not empty.
 func printLine(std *stdio, asJSON bool, found any, parts ...string) error {
 	if asJSON {
