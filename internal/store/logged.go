@@ -40,7 +40,10 @@ func (l *Logged) Check(eras Eras) error {
 // home, which ends at seq, and of its partition, which ends at position.
 func (l *Logged) Follows(home gotong.Stream, seq, position uint64) error {
 	r := &l.Record
-	if home == "" || r.Partition != gotong.PartitionOf(home) || r.First != seq+1 || r.Position != position+1 {
+	if home == "" {
+		return fmt.Errorf("%w: commit %d of partition %d is of no stream that was written", ErrMalformed, r.Position, r.Partition)
+	}
+	if r.Partition != gotong.PartitionOf(home) || r.First != seq+1 || r.Position != position+1 {
 		return fmt.Errorf("%w: commit %d of partition %d, from event %d of %s, does not follow", ErrMalformed,
 			r.Position, r.Partition, r.First, r.Request.Stream)
 	}
