@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"gotong.dev/gotong/client"
 	"gotong.dev/gotong/internal/importer"
 )
 
@@ -160,6 +161,41 @@ func TestImportRefused(t *testing.T) {
 	}
 }
 
+// TestImportOfWhatIsNoExport: it is rejected with one sentence and one hint, and creates nothing.
+func TestImportOfWhatIsNoExport(t *testing.T) {
+	url := serving(t)
+	env := map[string]string{"GOTONG_URL": url, "GOTONG_TOKEN": account(t, url, "Wati")}
+	const prose = "Dear all,\nthis is a letter.\n"
+	irssi := "--- Log opened Mon Aug 17 10:00:00 2026\n10:00 <budi> halo\n"
+	for name, c := range map[string]struct {
+		file, raw, format string
+		says, hint        string
+	}{
+		"a zip without a chat": {"", "", "auto", "holds no chat", "gotong import --help"},
+		"a binary":             {"x.bin", "\x7fELF\x00\x01\x02 \x00\xff\xfe\x80 abc", "auto", "binary file", "gotong import --help"},
+		"prose":                {"x.txt", prose, "auto", "no export that is known", "gotong import --help"},
+		"another format":       {"x.txt", irssi, "whatsapp", "looks like irc of the dialect irssi", "--format irc --dialect irssi"},
+	} {
+		path := filepath.Join(t.TempDir(), c.file)
+		if c.file == "" {
+			path = zipOf(t, map[string]string{"a.jpg": "x", "notes.md": prose})
+		} else if err := os.WriteFile(path, []byte(c.raw), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := command(t, env, "import", path, "--format="+c.format, "--scope=rt05")
+		if r.code != 1 || r.out != "" || !strings.Contains(r.err, c.says) || strings.Count(r.err, "\n") != 2 || !strings.HasSuffix(r.err, "\nTry: "+c.hint+"\n") {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	remote, err := client.New(client.Options{BaseURL: url, Token: client.StaticToken(env["GOTONG_TOKEN"])})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, err := remote.Threads(t.Context(), "rt05", client.Page{Limit: 100}); err != nil || len(list.Items) > 0 {
+		t.Errorf("%d threads, %v", len(list.Items), err)
+	}
+}
+
 func TestImportSummaries(t *testing.T) {
 	dry := command(t, nil, "import", sample, "--format=irc", "--dry-run", "--zone=UTC")
 	whatsapp := command(t, nil, "import", "testdata/whatsapp-android-id.txt", "--format=whatsapp", "--dry-run", "--zone=Asia/Jakarta", "--self=Wati")
@@ -199,6 +235,10 @@ func TestReportOfOne(t *testing.T) {
 		{Survey: importer.Survey{Summary: importer.Summary{Unreadable: 1}}}, {Written: importer.Result{Refused: 1}}, {Written: importer.Result{Denied: 1}},
 	} {
 		texts = append(texts, r.faulty().Error())
+	}
+	many := importReport{Thread: "x", Written: importer.Result{Added: 1234, Present: 1000, Moved: 2000}}
+	if text, want := many.text(), "Thread x: 1,234 new events, 3,000 there already (2,000 of them "; !strings.Contains(text, want) {
+		t.Errorf("no %q in:\n%s", want, text)
 	}
 	for _, text := range texts {
 		if several := regexp.MustCompile(`\b1 [a-z]+s\b|\b1 ([a-z]+ )+(were|are|have|stay)\b|; they|; their`).FindString(text); several != "" {

@@ -99,8 +99,8 @@ func (r importReport) text() string {
 func (r importReport) wrote(b *strings.Builder) {
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(b, format+"\n", args...) }
 	w := r.Written
-	say("Thread %s: %s, %d there already%s, in %.1f s", r.Thread,
-		count(w.Added, "new event"), w.Present+w.Moved+w.Void, elsewhen(w.Moved), r.Seconds)
+	say("Thread %s: %s, %s there already%s, in %.1f s", r.Thread,
+		count(w.Added, "new event"), grouped(w.Present+w.Moved+w.Void), elsewhen(w.Moved), r.Seconds)
 	if r.stopped {
 		say("  answered: %s of %s; the rest were not sent", grouped(w.Done), count(r.Survey.Steps, "command"))
 	}
@@ -144,7 +144,7 @@ func elsewhen(n int) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" (%d of them with another time or text, which stays)", n)
+	return fmt.Sprintf(" (%s of them with another time or text, which stays)", grouped(n))
 }
 
 // count returns a number and its noun. What follows in a sentence must fit one and many.

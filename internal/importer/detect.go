@@ -55,7 +55,7 @@ func textFormat(head []byte) (Format, string, *RejectionError) {
 	case most > 0 && float64(most) >= Threshold*float64(total):
 		return IRC, dialects[slices.Index(explained, most)].name, nil
 	case bytes.Contains(head, []byte{0}):
-		return "", "", reject("", "this is a binary file, not the text of a chat")
+		return "", "", reject("gotong import --help", "this is a binary file, not the text of a chat")
 	default:
 		return "", "", reject("gotong import --help",
 			"this is no export that is known: neither WhatsApp, nor one of these dialects of irc: %s", DialectNames())

@@ -26,6 +26,7 @@ type File struct {
 	Format  Format
 	Dialect string // of irc
 
+	looks   *RejectionError // what it seems to be, if that is not its format
 	path    string
 	archive io.Closer        // the zip, or the directory; nil: a file alone
 	held    []*held          // the files in the archive
@@ -62,13 +63,16 @@ func Open(name string, s Source) (_ *File, err error) {
 		f.Format = format
 	}
 	if f.Format == IRC && f.Dialect == "" {
-		f.Dialect = dialect
+		f.Dialect = firstOf(dialect, dialects[0].name)
+	}
+	if why == nil && (format != f.Format || format == IRC && dialect != f.Dialect) {
+		f.looks = looksLike(format, dialect)
 	}
 	switch {
 	case why != nil && s.Format == "":
 		return nil, why
-	case why == nil && f.Format != format && isJSON(format) != isJSON(f.Format):
-		return nil, looksLike(format, dialect)
+	case f.looks != nil && isJSON(format) != isJSON(f.Format):
+		return nil, f.looks
 	}
 	return f, nil
 }
@@ -212,6 +216,9 @@ func (f *File) Survey(s Source) (Survey, error) {
 	}
 	out.LeftOut = f.unused()
 	err := out.judge()
+	if err != nil && f.looks != nil && len(out.Chats) < 2 {
+		err = f.looks
+	}
 	return out, err
 }
 

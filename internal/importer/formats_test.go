@@ -116,6 +116,10 @@ func TestFormats(t *testing.T) {
 // TestRejected: what is no export is rejected with a sentence, before anything else.
 func TestRejected(t *testing.T) {
 	android := "17/08/26, 10:00 - Budi: halo\n"
+	irssi := "--- Log opened Mon Aug 17 10:00:00 2026\n10:00 <budi> halo\n10:01 <wati> ya\n"
+	weechat := "2026-08-17 10:00:00\tbudi\thalo\n2026-08-17 10:01:00\twati\tya\n"
+	mirc := "Session Start: Mon Aug 17 10:00:00 2026\nSession Ident: #rt\n[10:00] <budi> halo\n"
+	telegram := `{"name":"x","type":"bot_chat","id":1,"messages":[{"id":1,"type":"message","date_unixtime":"1","from":"b","text":"x"}]}`
 	for name, c := range map[string]struct {
 		file, raw string
 		source    Source
@@ -125,6 +129,7 @@ func TestRejected(t *testing.T) {
 		"binary":         {"x.bin", "\x7fELF\x00\x01\x02 \x00\xff\xfe\x80 abc", Source{}, "binary"},
 		"prose":          {"x.txt", "Dear all,\nthis is a letter.\n", Source{}, "no export"},
 		"prose, forced":  {"x.txt", "Dear all,\nthis is a letter.\n", Source{Format: WhatsApp}, "0 % of this file"},
+		"prose as irc":   {"x.txt", "Dear all,\nthis is a letter.\n", Source{Format: IRC}, "as irc, as ubuntu writes it"},
 		"database":       {"x.db", "SQLite format 3\x00", Source{}, "database"},
 		"PDF":            {"x.pdf", "%PDF-1.7", Source{}, "PDF"},
 		"gzip":           {"x.gz", "\x1f\x8b\x08", Source{}, "gzip"},
@@ -133,6 +138,11 @@ func TestRejected(t *testing.T) {
 		"a day of Slack": {"x.json", `[{"type": "message"}]`, Source{}, "Slack"},
 		"viewer":         {"x.txt", "01.04.2015 - 16:00:27; ME: text\n", Source{}, "no export"},
 		"telegram as wa": {"x.json", `{"name":"x","type":"bot_chat","id":1,"messages":[]}`, Source{Format: WhatsApp}, "looks like telegram"},
+		"irssi as wa":    {"x.txt", irssi, Source{Format: WhatsApp}, "looks like irc of the dialect irssi: --format irc --dialect irssi"},
+		"wa as irc":      {"x.txt", android, Source{Format: IRC}, "looks like whatsapp: --format whatsapp"},
+		"weechat, other": {"x.txt", weechat, Source{Dialect: "ubuntu"}, "looks like irc of the dialect weechat: --format irc --dialect weechat"},
+		"mirc, other":    {"2026-08-17.txt", mirc, Source{Format: IRC, Dialect: "ubuntu"}, "of the dialect mirc: --format irc --dialect mirc"},
+		"other JSON":     {"x.json", telegram, Source{Format: Discord}, "looks like telegram: --format telegram"},
 		"no messages":    {"x.json", `{"name":"x","type":"bot_chat","id":1,"messages":[]}`, Source{}, "no messages"},
 		"irc, no date":   {"x.txt", "[10:00] <budi> halo\n", Source{}, "holds no date"},
 		"unknown half":   {"x.txt", android + strings.Repeat("17/08/26, 99:99 - Budi: halo\n", 2), Source{}, "33 % of this file could be read as whatsapp (line 2: it begins with a date"},
@@ -148,8 +158,16 @@ func TestRejected(t *testing.T) {
 	} {
 		_, list, err := opened(t, write(t, c.file, []byte(c.raw)), c.source)
 		var r *RejectionError
-		if err == nil || len(list) > 0 || !strings.Contains(err.Error(), c.says) || name != "irc, no date" && !errors.As(err, &r) {
+		if !errors.As(err, &r) && name != "irc, no date" {
 			t.Errorf("%s: %d entries, %v", name, len(list), err)
+			continue
+		}
+		says := err.Error()
+		if r != nil && r.Hint != "" {
+			says += ": " + r.Hint
+		}
+		if len(list) > 0 || !strings.Contains(says, c.says) {
+			t.Errorf("%s: %d entries, %s", name, len(list), says)
 		}
 	}
 }

@@ -182,7 +182,7 @@ func TestParseErrors(t *testing.T) {
 		r io.Reader
 	}{
 		"format": {Source{Format: "telegram"}, strings.NewReader("x")},
-		"date":   {Source{Format: IRC, Name: "log.txt"}, strings.NewReader("x")},
+		"date":   {Source{Format: IRC, Name: "log.txt"}, strings.NewReader("[10:00] <a> x\n")},
 		"read":   {Source{Format: IRC, Name: "2026-08-17.txt"}, iotest.ErrReader(io.ErrClosedPipe)},
 		"readwa": {Source{Format: WhatsApp}, iotest.ErrReader(io.ErrClosedPipe)},
 		"size":   {Source{Format: WhatsApp}, io.LimitReader(forever{}, maxExport+1<<21)},

@@ -50,7 +50,7 @@ func parseIRC(s Source, r io.Reader, v *evidence) entries {
 			e, skip := log.entry(l)
 			switch {
 			case skip:
-			case !log.dated:
+			case !log.dated && e.Kind != Unreadable:
 				yield(Entry{}, errNoDate)
 				return
 			case !yield(e, nil):
