@@ -16,11 +16,13 @@ import (
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/console"
 	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/httpapi/chat"
 	podapi "gotong.dev/gotong/internal/httpapi/edgepod"
 	"gotong.dev/gotong/internal/httpapi/notifications"
 	"gotong.dev/gotong/internal/httpapi/realtime"
 	"gotong.dev/gotong/internal/inbox"
 	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/push"
 	"gotong.dev/gotong/internal/telemetry"
 	"gotong.dev/gotong/internal/view"
 )
@@ -99,6 +101,7 @@ func (a *App) newAuth(secret []byte) error {
 		AccessLife: a.cfg.AccessTokenLife, RefreshLife: a.cfg.RefreshLife, Hashes: a.cfg.PasswordHashes,
 		Observer: verifications{a.metrics.Auth, a}, Log: a.log,
 		Busy: a.engine.Busy, HashProgram: a.hashProgram,
+		Personal:  []string{push.Subscriptions, chat.ReadMarks, inbox.Marks},
 		Shared:    a.shared(),
 		Connected: func(userID string) map[string]bool { return a.live.LoginsOf(userID) },
 		OnLoginEnd: func(loginID, userID string) {

@@ -82,6 +82,10 @@ type Options struct {
 	// most 100 ms.
 	Busy func() bool
 
+	// Personal are the collections of registers that other packages keep by user id. A
+	// user's end with their account.
+	Personal []string
+
 	// Shared states that other nodes use the same store. Logins that end on this
 	// node are then recorded for them, and a [Watch] finds those that ended there.
 	Shared bool

@@ -152,8 +152,8 @@ func (s *Service) forget(ctx context.Context, userID string) error {
 	if err := s.endOthers(ctx, userID, ""); err != nil {
 		return err
 	}
-	for _, collection := range [...]string{auditName, begunName, devicesName} {
-		err := s.each(ctx, collection, userID, "0", func(reg store.Register) error {
+	for _, collection := range append([]string{auditName, begunName, devicesName}, s.opts.Personal...) {
+		err := s.each(ctx, collection, userID, "", func(reg store.Register) error {
 			return s.opts.Store.SetRegister(ctx, reg.Key, reg.Version, nil, 0)
 		})
 		if err != nil {
@@ -167,7 +167,7 @@ func (s *Service) forget(ctx context.Context, userID string) error {
 func (s *Service) each(ctx context.Context, collection, owner, from string, do func(store.Register) error) error {
 	for {
 		list, err := s.opts.Store.FindRegisters(ctx, store.KeyRange{
-			Collection: collection, Owner: owner, From: from, To: "g", Limit: store.MaxRead,
+			Collection: collection, Owner: owner, From: from, To: "~", Limit: store.MaxRead,
 		})
 		if err != nil {
 			return err

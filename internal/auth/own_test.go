@@ -217,8 +217,17 @@ func (c *claiming) Load(ctx context.Context, need store.Need) (store.Snapshot, e
 // TestAnAccountIsDeleted: nothing personal stays in registers, every login ends, and the
 // address, but not the name, can be used again.
 func TestAnAccountIsDeleted(t *testing.T) {
-	h := build(t, nil)
+	h := build(t, func(o *Options) { o.Personal = []string{"marks", "subscriptions"} })
 	g := h.signUp(t, siti("r1"))
+	kept := []gotong.Key{
+		{Collection: "marks", Owner: g.UserID, Name: "thread-1"}, {Collection: "marks", Owner: g.UserID, Name: "thread-2"},
+		{Collection: "subscriptions", Owner: g.UserID}, {Collection: "marks", Owner: "another", Name: "thread-1"},
+	}
+	for _, key := range kept {
+		if err := h.store.SetRegister(t.Context(), key, 0, []byte("{}"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
 	other, err := h.in(t, "siti@example.org", oldPass)
 	wantCode(t, err, "")
 	_, _ = h.in(t, "siti@example.org", "salah sekali")
@@ -234,10 +243,13 @@ func TestAnAccountIsDeleted(t *testing.T) {
 	g, err = h.in(t, "siti@example.org", oldPass)
 	wantCode(t, err, "")
 	wantCode(t, h.Delete(t.Context(), h.own(t, "d1", g)), "")
-	for _, collection := range []string{accountsName, loginsName, auditName, begunName, devicesName} {
+	for _, collection := range []string{accountsName, loginsName, auditName, begunName, devicesName, "marks", "subscriptions"} {
 		if n := h.count(t, collection, g.UserID); n != 0 {
 			t.Errorf("%d registers in %s", n, collection)
 		}
+	}
+	if h.count(t, "marks", "another") != 1 {
+		t.Error("the marks of another user are gone")
 	}
 	if h.alive(t, g) || h.alive(t, other) || !strings.Contains(h.hooks(), "user:"+g.UserID) {
 		t.Error("a login goes on")

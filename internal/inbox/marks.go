@@ -23,7 +23,10 @@ type raise struct {
 	At gotong.Instant `json:"at"`
 }
 
-func marksKey(userID string) gotong.Key { return gotong.Key{Collection: "inbox_marks", Owner: userID} }
+// Marks is the collection of registers (user id, "") → marks.
+const Marks = "inbox_marks"
+
+func marksKey(userID string) gotong.Key { return gotong.Key{Collection: Marks, Owner: userID} }
 
 func marksOf(reg store.Register) (m marks, err error) {
 	if m = (marks{}); reg.Version > 0 {

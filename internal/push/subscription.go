@@ -18,8 +18,8 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// subscriptions is the collection of registers (user id, "") → account.
-const subscriptions = "push_subscriptions"
+// Subscriptions is the collection of registers (user id, "") → account.
+const Subscriptions = "push_subscriptions"
 
 // The bounds of subscriptions. Beyond them, the oldest of the login, or of the user,
 // makes room.
@@ -49,7 +49,7 @@ type account struct {
 }
 
 func accountKey(userID string) gotong.Key {
-	return gotong.Key{Collection: subscriptions, Owner: userID}
+	return gotong.Key{Collection: Subscriptions, Owner: userID}
 }
 
 // tries bounds how often a register is read again because another request changed

@@ -49,8 +49,8 @@ func (c *chat) markRoutes(api *httpapi.API) {
 	}, c.presence)
 }
 
-// readMarks is the collection of registers (user id, thread id) → mark.
-const readMarks = "read_marks"
+// ReadMarks is the collection of registers (user id, thread id) → mark.
+const ReadMarks = "read_marks"
 
 // mark is how far a user has read in a thread. It only moves forward, unless the user
 // marks messages as unread, with which the next generation begins.
@@ -104,7 +104,7 @@ func (m position) view(stream gotong.Stream, userID string) ReadCursor {
 }
 
 func markKey(userID string, stream gotong.Stream) gotong.Key {
-	return gotong.Key{Collection: readMarks, Owner: userID, Name: stream.ID()}
+	return gotong.Key{Collection: ReadMarks, Owner: userID, Name: stream.ID()}
 }
 
 // mark returns a user's mark and the version of its register; the zero mark and
