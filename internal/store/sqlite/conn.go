@@ -107,6 +107,15 @@ type batch struct {
 // own returns the batch that this package passed on.
 func own(b sqlstore.Batch) *batch { return b.(*batch) } //nolint:forcetypeassert // there is no other one
 
+// then carries out what is no statement of the batch, unless one has failed: SQLite may
+// have ended the transaction then, and each write would be one of its own.
+func (b *batch) then(do func() error) error {
+	if b.err != nil {
+		return b.err
+	}
+	return do()
+}
+
 // run runs the statements that f adds.
 func (c *conn) run(f func(b *batch)) error {
 	b := batch{conn: c}

@@ -90,3 +90,22 @@ func TestPanicInARead(t *testing.T) {
 		t.Errorf("a read made writing fail: %v", err)
 	}
 }
+
+// TestNothingAfterAFailure: SQLite can end a transaction when a statement fails. Documents
+// that were written after it would stay, each by itself.
+func TestNothingAfterAFailure(t *testing.T) {
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "gotong.db"), Options{Collections: []string{"things"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	key := gotong.Key{Collection: "things", Owner: "a", Name: "1"}
+	failed := &batch{conn: s.writer.conn, err: store.ErrFull}
+	err = s.db().Project(failed, []store.Step{{Reader: "r", To: 1, Changes: []store.Change{{Key: key, Body: []byte("{}")}}}}, nil)
+	if !errors.Is(err, store.ErrFull) {
+		t.Error(err)
+	}
+	if snap, err := s.Load(t.Context(), store.Need{Documents: []gotong.Key{key}}); len(snap.Documents) > 0 || err != nil {
+		t.Error(snap.Documents, err)
+	}
+}

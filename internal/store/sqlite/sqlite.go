@@ -110,11 +110,13 @@ func (s *Store) db() sqlstore.DB {
 			return func() error { return err }
 		},
 		Positions: func(b sqlstore.Batch, into *[gotong.Partitions]uint64) { *into = own(b).ends.positions },
-		Project: func(_ sqlstore.Batch, steps []store.Step, _ map[gotong.Key][]byte) error {
-			return s.writer.project(steps)
+		Project: func(b sqlstore.Batch, steps []store.Step, _ map[gotong.Key][]byte) error {
+			return own(b).then(func() error { return s.writer.project(steps) })
 		},
 		Restore: func(step *store.Restoring) (func(sqlstore.Batch), func(sqlstore.Batch) error) {
-			return func(sqlstore.Batch) {}, func(sqlstore.Batch) error { return s.writer.restore(step) }
+			return func(sqlstore.Batch) {}, func(b sqlstore.Batch) error {
+				return own(b).then(func() error { return s.writer.restore(step) })
+			}
 		},
 	}
 }
