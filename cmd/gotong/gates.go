@@ -13,6 +13,7 @@ import (
 	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/gates"
+	"gotong.dev/gotong/internal/primary"
 	"gotong.dev/gotong/internal/store"
 	postgresstore "gotong.dev/gotong/internal/store/postgres"
 	"gotong.dev/gotong/internal/store/storetest"
@@ -120,7 +121,9 @@ func openSurreal(ctx context.Context, cfg surreal.Config, o storetest.Options, c
 
 func openPostgres(ctx context.Context, address string, o storetest.Options, dial pgconn.DialFunc) (store.Whole, error) {
 	o = ours(o)
-	return postgresstore.Open(ctx, address, postgresstore.Options{Collections: o.Collections, Now: o.Now, UnsafeServer: true, Dial: dial})
+	return postgresstore.Open(ctx, address, postgresstore.Options{
+		Collections: o.Collections, Now: o.Now, Servers: primary.Options{Unsafe: true, Dial: dial},
+	})
 }
 
 // notKnown returns the failure of a run that could not be completed.

@@ -71,6 +71,7 @@ func (a *App) newLiveQuery(ctx context.Context) error {
 func (a *App) newPostgres() error {
 	link, err := postgres.New(postgres.Options{
 		URL: config.OneConnection(a.cfg.StoreURL()), Installation: string(a.store.Epoch()), Observer: a.busObserver("postgres"),
+		Guard: a.report.guard,
 	})
 	if err != nil {
 		return fmt.Errorf("bus: %w", err)

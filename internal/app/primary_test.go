@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"gotong.dev/gotong/internal/primary"
 	"gotong.dev/gotong/internal/store/postgres"
 	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 )
@@ -43,7 +44,7 @@ func TestOldPrimaryAfterRestart(t *testing.T) {
 			}
 			continue
 		}
-		if !errors.Is(err, postgres.ErrTimeline) || !strings.Contains(err.Error(), "delete "+path) {
+		if !errors.Is(err, primary.ErrTimeline) || !strings.Contains(err.Error(), "delete "+path) {
 			t.Errorf("%q: %v", other, err)
 		}
 	}

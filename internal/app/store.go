@@ -15,6 +15,7 @@ import (
 	"gotong.dev/gotong/internal/audit"
 	"gotong.dev/gotong/internal/bus/redis"
 	"gotong.dev/gotong/internal/config"
+	"gotong.dev/gotong/internal/primary"
 	"gotong.dev/gotong/internal/regular"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
@@ -26,7 +27,10 @@ import (
 
 // report is what a start reports to operators: what it created, and what they
 // should know about the store.
-type report struct{ created, notes []string }
+type report struct {
+	created, notes []string
+	guard          *primary.Guard // of a PostgreSQL
+}
 
 // openStore opens the store of the configuration for a server. It rejects an
 // unfinished copy. The clock of a database must agree with compared; nil: with none.
@@ -172,12 +176,13 @@ func openAs(
 		return s, r, nil
 	case config.Postgres, config.PostgreSQL:
 		s, err := openPostgres(ctx, address, data, postgres.Options{
-			Collections: collections(kinds), Now: now, Clock: shared.Clock, Observe: shared.Observe, UnsafeServer: shared.UnsafeEngine,
+			Collections: collections(kinds), Now: now, Clock: shared.Clock, Observe: shared.Observe,
+			Servers: primary.Options{Unsafe: shared.UnsafeEngine},
 		})
 		if err != nil {
 			return nil, r, err
 		}
-		r.notes = s.Notes()
+		r.notes, r.guard = s.Notes(), s.Guard()
 		return s, r, nil
 	default:
 		return nil, r, fmt.Errorf("store: there is no adapter for %q; use sqlite:PATH, postgres://…, surreal://… or memory: for a trial",
@@ -198,12 +203,12 @@ func openPostgres(ctx context.Context, address, data string, o postgres.Options)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	o.Primary = string(kept)
-	o.Keep = func(primary string) error {
+	o.Servers.Kept = string(kept)
+	o.Servers.Keep = func(primary string) error {
 		return audit.ReplaceFile(path, func(w io.Writer) error { _, err := io.WriteString(w, primary); return err })
 	}
 	s, err := postgres.Open(ctx, address, o)
-	if errors.Is(err, postgres.ErrTimeline) && len(kept) > 0 {
+	if errors.Is(err, primary.ErrTimeline) && len(kept) > 0 {
 		err = fmt.Errorf("%w; if you have restored or moved the database, or if the file is damaged, delete %s", err, path)
 	}
 	return s, err

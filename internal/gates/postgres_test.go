@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/primary"
 	"gotong.dev/gotong/internal/store"
 	adapter "gotong.dev/gotong/internal/store/postgres"
 	"gotong.dev/gotong/internal/store/postgres/postgrestest"
@@ -30,7 +31,7 @@ func postgresOptions(t *testing.T, address string, only ...string) Options {
 		if o.Now == nil {
 			o = storetest.Options{Collections: []string{"things"}, Now: now}
 		}
-		return adapter.Open(ctx, address, adapter.Options{Collections: o.Collections, Now: o.Now, UnsafeServer: true, Dial: dial})
+		return adapter.Open(ctx, address, adapter.Options{Collections: o.Collections, Now: o.Now, Servers: primary.Options{Unsafe: true, Dial: dial}})
 	}
 	return Options{Postgres: p, Only: only, For: 300 * time.Millisecond, Now: now, limit: 5 * time.Minute, lag: time.Hour}
 }
@@ -256,12 +257,12 @@ func TestPostgresRunThatCannotBe(t *testing.T) {
 // TestStandbysOfAPostgres: what waits for a standby, a standby itself, and two
 // primaries.
 func TestStandbysOfAPostgres(t *testing.T) {
-	primary, standby := postgrestest.Pair(t, "-c", "fsync=off")
+	first, standby := postgrestest.Pair(t, "-c", "fsync=off")
 	gate := func(address string, more ...string) Options {
 		return postgresOptions(t, address, append([]string{"replication"}, more...)...)
 	}
-	address := primary.URL("postgres")
-	both := "postgres://" + postgrestest.User + "@/postgres?host=127.0.0.1,127.0.0.1&port=" + primary.Port + "," + standby.Port + "&sslmode=disable"
+	address := first.URL("postgres")
+	both := "postgres://" + postgrestest.User + "@/postgres?host=127.0.0.1,127.0.0.1&port=" + first.Port + "," + standby.Port + "&sslmode=disable"
 	says(t, only(t, gate(both)), Go, "is a standby", "1 standby, 1 of them synchronous", "it is on a standby too")
 	says(t, only(t, gate(address+"&synchronous_commit=local")), Warning, "no commit waits")
 

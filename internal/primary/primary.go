@@ -1,4 +1,8 @@
-package postgres
+// Package primary decides which servers of PostgreSQL a node may use. An address can name
+// several, and an old primary that has come back looks like a primary: only the timeline
+// of its log shows that another one has taken its place. The store and the bus of a node
+// share one [Guard], so what one of them has seen holds for both.
+package primary
 
 import (
 	"context"
@@ -14,7 +18,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Why a server is rejected.
@@ -24,6 +27,9 @@ var (
 	// ErrTimeline: it is a standby, another server than before, or a primary whose
 	// place another one has taken.
 	ErrTimeline = errors.New("postgres: not the present primary")
+	// ErrPooler: a pooler in transaction mode is before it, and statements are prepared.
+	ErrPooler = fmt.Errorf("%w: a pooler in transaction mode does not keep prepared statements; "+
+		"add default_query_exec_mode=exec to the address", ErrServer)
 )
 
 // minVersion is the first version of PostgreSQL that is accepted.
@@ -33,10 +39,25 @@ const minVersion = 150000
 // address has connect_timeout.
 const connectTimeout = 5 * time.Second
 
-// server is what a node knows of the servers behind its address, and the rules for
-// connections to them.
-type server struct {
+// Options are the settings of a [Guard].
+type Options struct {
+	// Unsafe accepts a server with fsync or full_page_writes off, which may lose
+	// acknowledged writes in a power loss.
+	Unsafe bool
+	// Keep stores the name of the primary, and Kept is the name that it stored last, so
+	// that a node recognises an old primary after its restart too; nil and "": nothing is
+	// stored. Keep must not block for long.
+	Keep func(primary string) error
+	Kept string
+
+	Dial pgconn.DialFunc // how connections are made; nil: as usual
+}
+
+// Guard is what a node knows of the servers behind its address, and the rules for
+// connections to them. It is safe for concurrent use.
+type Guard struct {
 	unsafe bool
+	dial   pgconn.DialFunc
 	hosts  []*pgconn.Config // each host of the address alone; nil: there is one
 
 	timeline atomic.Uint64 // the highest one that was seen
@@ -47,31 +68,37 @@ type server struct {
 	saved  string // by keep
 }
 
-// serve sets the rules for connections.
-func serve(cfg *pgxpool.Config, o Options) *server {
-	s := &server{unsafe: o.UnsafeServer, keep: o.Keep}
-	c := &cfg.ConnConfig.Config
-	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = connectTimeout
+// New returns a guard for the servers of an address. It returns [ErrTimeline] if what was
+// kept cannot be read.
+func New(address *pgconn.Config, o Options) (*Guard, error) {
+	g := &Guard{unsafe: o.Unsafe, keep: o.Keep, dial: o.Dial}
+	if g.dial == nil {
+		g.dial = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
 	}
-	if c.DialFunc = o.Dial; o.Dial == nil {
-		c.DialFunc = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
-	}
-	hosts := []*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port, TLSConfig: c.TLSConfig}}
-	for _, f := range c.Fallbacks {
+	hosts := []*pgconn.FallbackConfig{{Host: address.Host, Port: address.Port, TLSConfig: address.TLSConfig}}
+	for _, f := range address.Fallbacks {
 		known := func(h *pgconn.FallbackConfig) bool { return h.Host == f.Host && h.Port == f.Port }
 		if !slices.ContainsFunc(hosts, known) {
 			hosts = append(hosts, f)
 		}
 	}
 	for _, h := range hosts {
-		alone := c.Copy()
+		alone := address.Copy()
 		alone.Host, alone.Port, alone.TLSConfig, alone.Fallbacks = h.Host, h.Port, h.TLSConfig, nil
 		alone.ValidateConnect = nil
+		g.reach(alone)
 		if len(hosts) > 1 {
-			s.hosts = append(s.hosts, alone)
+			g.hosts = append(g.hosts, alone)
 		}
 	}
+	err := g.recall(o.Kept)
+	return g, err
+}
+
+// Watch has new connections of this configuration follow the rules. Before each of them,
+// [Guard.Ask] must have been called.
+func (g *Guard) Watch(c *pgconn.Config) {
+	g.reach(c)
 	wanted := c.ValidateConnect
 	c.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
 		if wanted != nil {
@@ -79,20 +106,24 @@ func serve(cfg *pgxpool.Config, o Options) *server {
 				return err
 			}
 		}
-		return s.accept(ctx, conn)
+		return g.accept(ctx, conn)
 	}
-	cfg.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false } // what fails is repeated
-	cfg.BeforeConnect = func(ctx context.Context, _ *pgx.ConnConfig) error { s.ask(ctx); return nil }
-	return s
+}
+
+func (g *Guard) reach(c *pgconn.Config) {
+	if c.DialFunc = g.dial; c.ConnectTimeout == 0 {
+		c.ConnectTimeout = connectTimeout
+	}
 }
 
 // selectServer is what the rules for a connection depend on. The timeline is that of
 // the WAL which is written now; pg_control_checkpoint shows an older one until the
 // first checkpoint after a promotion.
 const selectServer = `SELECT current_setting('server_version_num'), current_setting('synchronous_commit'),
-	(SELECT system_identifier::text FROM pg_control_system()), ` + selectTimeline
+	(SELECT system_identifier::text FROM pg_control_system()), ` + SelectTimeline
 
-const selectTimeline = "CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END"
+// SelectTimeline is an expression of SQL for [Guard.See].
+const SelectTimeline = "CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END"
 
 func about(ctx context.Context, conn *pgconn.PgConn) (version int, syncs, system, timeline string, err error) {
 	results, err := conn.Exec(ctx, selectServer).ReadAll()
@@ -108,7 +139,7 @@ func about(ctx context.Context, conn *pgconn.PgConn) (version int, syncs, system
 }
 
 // accept checks a new connection. If it is rejected, the next host is tried.
-func (s *server) accept(ctx context.Context, conn *pgconn.PgConn) error {
+func (g *Guard) accept(ctx context.Context, conn *pgconn.PgConn) error {
 	version, syncs, system, timeline, err := about(ctx, conn)
 	switch {
 	case err != nil:
@@ -116,53 +147,55 @@ func (s *server) accept(ctx context.Context, conn *pgconn.PgConn) error {
 	case version < minVersion:
 		return fmt.Errorf("%w: PostgreSQL 15 or later is needed", ErrServer)
 	}
-	if err := checkSync(syncs); err != nil {
+	if err := CheckSync(syncs); err != nil {
 		return err
 	}
-	if first := s.system.Load(); first != nil && *first != system {
+	if first := g.system.Load(); first != nil && *first != system {
 		return fmt.Errorf("%w: the system identifier is %s and was %s", ErrTimeline, system, *first)
 	}
-	if err := s.see(timeline); err != nil {
+	if err := g.See(timeline); err != nil {
 		return err
 	}
-	s.system.CompareAndSwap(nil, &system)
-	return s.save()
+	g.system.CompareAndSwap(nil, &system)
+	return g.save()
 }
 
 // save keeps the system identifier and the highest timeline, unless they are kept already.
-func (s *server) save() error {
-	system := s.system.Load()
-	if s.keep == nil || system == nil {
+func (g *Guard) save() error {
+	system := g.system.Load()
+	if g.keep == nil || system == nil {
 		return nil
 	}
-	s.saving.Lock()
-	defer s.saving.Unlock()
-	primary := fmt.Sprintf("%s %08X\n", *system, s.timeline.Load())
-	if primary == s.saved {
+	g.saving.Lock()
+	defer g.saving.Unlock()
+	primary := fmt.Sprintf("%s %08X\n", *system, g.timeline.Load())
+	if primary == g.saved {
 		return nil
 	}
-	if err := s.keep(primary); err != nil {
+	if err := g.keep(primary); err != nil {
 		return fmt.Errorf("postgres: keep the timeline: %w", err)
 	}
-	s.saved = primary
+	g.saved = primary
 	return nil
 }
 
 // recall takes what an earlier Store has kept.
-func (s *server) recall(primary string) error {
+func (g *Guard) recall(primary string) error {
 	if primary == "" {
 		return nil
 	}
 	system, timeline, _ := strings.Cut(strings.TrimSuffix(primary, "\n"), " ")
-	if err := s.see(timeline); err != nil {
+	if err := g.See(timeline); err != nil {
 		return fmt.Errorf("%w: the name of the last primary that was used cannot be read", ErrTimeline)
 	}
-	s.system.Store(&system)
-	s.saved = primary
+	g.system.Store(&system)
+	g.saved = primary
 	return nil
 }
 
-func checkSync(setting string) error {
+// CheckSync returns [ErrServer] if this is a setting of synchronous_commit with which a
+// write can be acknowledged before it is on a disk.
+func CheckSync(setting string) error {
 	if setting == "off" {
 		return fmt.Errorf("%w: synchronous_commit is off, and acknowledged writes would be lost; "+
 			"ALTER ROLE … SET synchronous_commit = on", ErrServer)
@@ -170,39 +203,39 @@ func checkSync(setting string) error {
 	return nil
 }
 
-// see notes the timeline of a server. It returns [ErrTimeline] if a higher one was
+// See notes the timeline of a server. It returns [ErrTimeline] if a higher one was
 // seen: the server was the primary once, and another one has been promoted since.
-func (s *server) see(timeline string) error {
+func (g *Guard) See(timeline string) error {
 	n, err := strconv.ParseUint(timeline, 16, 32)
 	if err != nil {
 		return fmt.Errorf("%w: it is a standby", ErrTimeline)
 	}
 	for {
-		known := s.timeline.Load()
+		known := g.timeline.Load()
 		if n < known {
 			return fmt.Errorf("%w: it is on timeline %d, and %d was seen; stop the old primary", ErrTimeline, n, known)
 		}
-		if s.timeline.CompareAndSwap(known, n) {
+		if g.timeline.CompareAndSwap(known, n) {
 			return nil
 		}
 	}
 }
 
-// ask looks for the highest timeline on all hosts, because an old primary that has
+// Ask looks for the highest timeline on all hosts, because an old primary that has
 // come back looks like a primary. Hosts that do not answer are passed over.
-func (s *server) ask(ctx context.Context) {
+func (g *Guard) Ask(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	var group sync.WaitGroup
-	for _, host := range s.hosts {
+	for _, host := range g.hosts {
 		group.Go(func() {
 			conn, err := pgconn.ConnectConfig(ctx, host.Copy())
 			if err != nil {
 				return
 			}
 			if _, _, system, timeline, err := about(ctx, conn); err == nil {
-				if first := s.system.Load(); first == nil || *first == system {
-					_, _ = s.see(timeline), s.save() // it is judged when it is connected to
+				if first := g.system.Load(); first == nil || *first == system {
+					_, _ = g.See(timeline), g.save() // it is judged when it is connected to
 				}
 			}
 			_ = conn.Close(ctx)
@@ -211,12 +244,9 @@ func (s *server) ask(ctx context.Context) {
 	group.Wait()
 }
 
-var errPooler = fmt.Errorf("%w: a pooler in transaction mode does not keep prepared statements; "+
-	"add default_query_exec_mode=exec to the address", ErrServer)
-
-// checkPooler returns errPooler if a pooler gives two connections the same process of
+// CheckPooler returns [ErrPooler] if a pooler gives two connections the same process of
 // the server, and statements are prepared.
-func checkPooler(ctx context.Context, c *pgx.Conn) error {
+func CheckPooler(ctx context.Context, c *pgx.Conn) error {
 	if c.Config().DefaultQueryExecMode != pgx.QueryExecModeCacheStatement {
 		return nil
 	}
@@ -231,7 +261,7 @@ func checkPooler(ctx context.Context, c *pgx.Conn) error {
 	defer func() { _ = other.Close(ctx) }()
 	shared, err := backend(ctx, other)
 	if err == nil && shared == pid {
-		return errPooler
+		return ErrPooler
 	}
 	return err
 }
@@ -241,16 +271,16 @@ func backend(ctx context.Context, c *pgx.Conn) (pid uint32, err error) {
 	return pid, err
 }
 
-// settings checks the settings of the whole server, and returns what an operator
+// Settings checks the settings of the whole server, and returns what an operator
 // should know about them.
-func (s *server) settings(ctx context.Context, c *pgx.Conn) ([]string, error) {
+func (g *Guard) Settings(ctx context.Context, c *pgx.Conn) ([]string, error) {
 	var fsync, pages, standbys, syncs string
 	err := c.QueryRow(ctx, `SELECT current_setting('fsync'), current_setting('full_page_writes'),
 		current_setting('synchronous_standby_names'), current_setting('synchronous_commit')`).Scan(&fsync, &pages, &standbys, &syncs)
 	if err != nil {
 		return nil, err
 	}
-	if (fsync != "on" || pages != "on") && !s.unsafe {
+	if (fsync != "on" || pages != "on") && !g.unsafe {
 		return nil, fmt.Errorf("%w: fsync or full_page_writes is off, and a power loss may damage the database; "+
 			"--unsafe-engine accepts it for a trial", ErrServer)
 	}

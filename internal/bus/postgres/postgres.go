@@ -30,6 +30,7 @@ import (
 
 	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/clock"
+	"gotong.dev/gotong/internal/primary"
 )
 
 // interval is the shortest time between two transactions that notify.
@@ -51,17 +52,19 @@ const (
 var errSilent = errors.New("the server accepts LISTEN and delivers no notifications, " +
 	"as a pooler in transaction mode does: give the address of the server itself, or set bus to redis or none")
 
-// Options configure a Link. All but Observer are required.
+// Options configure a Link. All but Observer and Guard are required.
 type Options struct {
 	URL          string // postgres://, with all that pgx understands
 	Installation string // distinguishes installations in one database: the epoch of the log
 	Observer     bus.Observer
+	Guard        *primary.Guard // of the store, so that both use the same server; nil: any will do
 }
 
 // Link is one node's end of the bus. It is safe for concurrent use.
 type Link struct {
 	*bus.Link
 	config  *pgx.ConnConfig
+	guard   *primary.Guard
 	channel string
 }
 
@@ -77,7 +80,10 @@ func New(opt Options) (*Link, error) {
 		config.ConnectTimeout = connecting
 	}
 	config.RuntimeParams["application_name"] = "gotong bus"
-	l := &Link{config: config, channel: "gotong:" + opt.Installation}
+	if opt.Guard != nil {
+		opt.Guard.Watch(&config.Config)
+	}
+	l := &Link{config: config, guard: opt.Guard, channel: "gotong:" + opt.Installation}
 	l.Link = bus.NewLink(opt.Observer, func(ctx context.Context) error {
 		return fmt.Errorf("postgres: %w", l.connection(ctx))
 	})
@@ -119,6 +125,9 @@ func (l *Link) connection(ctx context.Context) error {
 func (l *Link) connect(ctx context.Context) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*connecting) // of several hosts, some may be away
 	defer cancel()
+	if l.guard != nil {
+		l.guard.Ask(ctx)
+	}
 	return pgx.ConnectConfig(ctx, l.config)
 }
 
@@ -172,7 +181,9 @@ func (l *Link) loop(ctx context.Context, c *pgx.Conn, over <-chan error, probed 
 			patience.Reset(silence)
 			l.Proven()
 		case <-tick.C:
-			err = l.notify(ctx, c, l.probe(), []string{""})
+			if err = l.present(ctx, c); err == nil {
+				err = l.notify(ctx, c, l.probe(), []string{""})
+			}
 		case <-l.Out.Ready():
 			err = l.publish(ctx, c)
 		}
@@ -180,6 +191,22 @@ func (l *Link) loop(ctx context.Context, c *pgx.Conn, over <-chan error, probed 
 			return err
 		}
 	}
+}
+
+// present returns an error if the server is no longer the primary: another one has been
+// promoted, and its nodes do not hear this one. The connection that listens is to the same
+// server, or its probes do not arrive.
+func (l *Link) present(ctx context.Context, c *pgx.Conn) error {
+	if l.guard == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, answer)
+	defer cancel()
+	var timeline string
+	if err := c.QueryRow(ctx, "SELECT "+primary.SelectTimeline).Scan(&timeline); err != nil {
+		return err
+	}
+	return l.guard.See(timeline)
 }
 
 // publish sends what waits, and then waits for the interval.

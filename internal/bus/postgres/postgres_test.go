@@ -11,12 +11,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/goleak"
 
 	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/bus/bustest"
 	"gotong.dev/gotong/internal/bus/postgres"
 	"gotong.dev/gotong/internal/netfault"
+	"gotong.dev/gotong/internal/primary"
 	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 )
 
@@ -176,6 +178,36 @@ func TestSilenceIsNoticed(t *testing.T) {
 	_, _, changes := run(t, postgres.Options{URL: through(t, p, s.URL("postgres")), Installation: "here"})
 	change(t, changes, "lost: postgres: the server accepts LISTEN and delivers no notifications")
 	change(t, changes, "connected")
+}
+
+// TestOldPrimary: once anybody on the node has seen a newer primary, the link leaves the
+// old one, which looks healthy, and does not come back to it.
+func TestOldPrimary(t *testing.T) {
+	address := postgrestest.Start(t).Fresh()
+	config, err := pgconn.ParseConfig(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard, err := primary.New(config, primary.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt := postgres.Options{URL: address, Installation: "here", Guard: guard}
+	_, _, changes := run(t, opt)
+	change(t, changes, "connected")
+	if err := guard.See("00000009"); err != nil {
+		t.Fatal(err)
+	}
+	change(t, changes, "lost: postgres: postgres: not the present primary: it is on timeline 1, and 9 was seen")
+	_, _, changes = run(t, opt)
+	select {
+	case got := <-changes:
+		if !strings.Contains(got, "not the present primary: it is on timeline 1, and 9 was seen") {
+			t.Errorf("a new link is %q", got)
+		}
+	case <-time.After(patience):
+		t.Error("a new link neither works nor says why")
+	}
 }
 
 // TestPooler: a PgBouncer in transaction mode is recognised, and the reason is given.

@@ -30,10 +30,14 @@ func (s *Store) settle(ctx context.Context, commits []store.Commit) ([]store.Out
 		l := &locking{need: &need, erases: erases, partitions: slices.Sorted(maps.Keys(partitions))}
 		err := s.transact(ctx, sqlstore.How{}, func(b sqlstore.Batch) { l.ask(b, s.Now()) }, func(b sqlstore.Batch) error {
 			p = store.Decide(&l.view, commits, sent...)
-			if len(p.Written) == 0 {
+			switch {
+			case len(p.Written) > 0:
+				l.write(b, p)
+			case len(sent) > 0: // what was lost may be there, and on no standby: this commit comes after it
+				b.Write(waitForStandby)
+			default:
 				return errNothing
 			}
-			l.write(b, p)
 			return nil
 		})
 		if err == nil {
@@ -124,7 +128,9 @@ func (l *locking) readOrigins(b sqlstore.Batch) {
 
 const (
 	setPosition = "UPDATE partitions SET position = $2 WHERE no = $1"
-	setHeads    = `UPDATE streams s SET seq = k.seq, chain = k.chain, at = k.at, count = k.count, home = k.home
+	// A transaction waits for a standby only if it has written.
+	waitForStandby = "UPDATE partitions SET position = position WHERE no = 0"
+	setHeads       = `UPDATE streams s SET seq = k.seq, chain = k.chain, at = k.at, count = k.count, home = k.home
 		FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[], $6::text[]) k (no, seq, chain, at, count, home)
 		WHERE s.no = k.no`
 	eraseEvent = `UPDATE events e SET content = NULL, content_salt = NULL, erased = true

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/primary"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 	"gotong.dev/gotong/internal/store/storetest"
@@ -44,10 +45,10 @@ func (c counted) Write(b []byte) (int, error) {
 func twoRoundTrips(t *testing.T, address string) {
 	t.Helper()
 	var sent atomic.Int64
-	s := opened(t, address+"&pool_max_conns=1", Options{Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+	s := opened(t, address+"&pool_max_conns=1", Options{Servers: primary.Options{Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 		return counted{c, &sent}, err
-	}})
+	}}})
 	m := storetest.NewMaker(s.Epoch())
 	version := uint64(0)
 	everything := func() []store.Commit {
@@ -126,14 +127,14 @@ func waitFor(t *testing.T, c *pgx.Conn, sql string) {
 // set later.
 func synced(t *testing.T, address string) {
 	t.Helper()
-	if _, err := Open(t.Context(), address+"&synchronous_commit=off", Options{}); !errors.Is(err, ErrServer) {
+	if _, err := Open(t.Context(), address+"&synchronous_commit=off", Options{}); !errors.Is(err, primary.ErrServer) {
 		t.Errorf("opened: %v", err)
 	}
 	s := opened(t, address+"&pool_max_conns=1", Options{})
 	m := storetest.NewMaker(s.Epoch())
 	_, err := s.pool.Exec(t.Context(), "SET synchronous_commit = off")
 	check(t, err)
-	if _, err := store.CommitAll(t.Context(), s, []store.Commit{m.Peek(storetest.Draft{Stream: "thread/a", Events: 1})}); !errors.Is(err, ErrServer) {
+	if _, err := store.CommitAll(t.Context(), s, []store.Commit{m.Peek(storetest.Draft{Stream: "thread/a", Events: 1})}); !errors.Is(err, primary.ErrServer) {
 		t.Errorf("committed: %v", err)
 	}
 	if headOf(t, s, "thread/a").Exists() {

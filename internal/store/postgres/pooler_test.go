@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/primary"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 	"gotong.dev/gotong/internal/store/storetest"
@@ -16,7 +17,7 @@ import (
 // prepared. Otherwise they are not opened, and the reason is given.
 func TestPooler(t *testing.T) {
 	address := postgrestest.Start(t).Pooler()
-	if _, err := Open(t.Context(), address, Options{}); !errors.Is(err, ErrServer) || !strings.Contains(err.Error(), "default_query_exec_mode=exec") {
+	if _, err := Open(t.Context(), address, Options{}); !errors.Is(err, primary.ErrServer) || !strings.Contains(err.Error(), "default_query_exec_mode=exec") {
 		t.Errorf("opened with prepared statements: %v", err)
 	}
 	address += "&default_query_exec_mode=exec"

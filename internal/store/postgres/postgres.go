@@ -24,10 +24,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/primary"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/sqlstore"
 )
@@ -42,18 +42,10 @@ type Options struct {
 	Now func() gotong.Instant
 	// Clock is compared with the server's, see [store.MaxSkew]; nil: no clock is.
 	Clock func() gotong.Instant
-	// UnsafeServer accepts a server with fsync or full_page_writes off, which may
-	// lose acknowledged writes in a power loss.
-	UnsafeServer bool
-	// Keep stores the name of the primary, and Primary is the name that it stored last,
-	// so that a node recognises an old primary after its restart too; nil and "":
-	// nothing is stored. Keep must not block for long.
-	Keep    func(primary string) error
-	Primary string
+	// Servers says which servers are accepted.
+	Servers primary.Options
 	// Observe is that of [store.WriterOptions].
 	Observe func(commits int) (ended func())
-
-	Dial pgconn.DialFunc // how connections are made; nil: as usual
 }
 
 // Store implements [store.Whole] on one schema of a database. It is safe for
@@ -62,9 +54,9 @@ type Store struct {
 	*store.Node
 	sqlstore.Store
 
-	pool   *pgxpool.Pool
-	server *server
-	notes  []string
+	pool  *pgxpool.Pool
+	guard *primary.Guard
+	notes []string
 }
 
 var _ store.Whole = (*Store)(nil)
@@ -92,7 +84,7 @@ func CheckAddress(address string) error {
 }
 
 // Open connects, brings the schema up to date and creates what is missing. It
-// returns [ErrServer], [ErrTimeline], [store.ErrHeader], [store.ErrForeign],
+// returns [primary.ErrServer], [primary.ErrTimeline], [store.ErrHeader], [store.ErrForeign],
 // [store.ErrNewerSchema], [store.ErrChangedSchema] or [store.ErrClock] if the
 // database must not be used.
 func Open(ctx context.Context, address string, o Options) (*Store, error) {
@@ -103,15 +95,19 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	if explicit, err := pgx.ParseConfig(address); err == nil && explicit.RuntimeParams["pool_max_conns"] == "" {
 		cfg.MaxConns = MaxConns
 	}
-	server := serve(cfg, o)
-	if err := server.recall(o.Primary); err != nil {
+	guard, err := primary.New(&cfg.ConnConfig.Config, o.Servers)
+	if err != nil {
 		return nil, err
 	}
+	guard.Watch(&cfg.ConnConfig.Config)
+	cfg.ConnConfig.OnNotice = warn
+	cfg.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false } // what fails is repeated
+	cfg.BeforeConnect = func(ctx context.Context, _ *pgx.ConnConfig) error { guard.Ask(ctx); return nil }
 	node, err := store.NewNode(ctx, o.Collections, o.Now, o.Clock)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{Node: node, server: server}
+	s := &Store{Node: node, guard: guard}
 	s.Store = sqlstore.NewStore(sqlstore.DB{
 		Read: s.read, Write: s.write, Positions: readPositions, Log: s.log, Project: project, Restore: restore,
 		Stream:  func(_ sqlstore.Batch, row sqlstore.Row) (store.StreamRow, int64, error) { return scanHead(row) },
@@ -141,10 +137,10 @@ func (s *Store) prepare(ctx context.Context) error {
 		return err
 	}
 	defer c.Release()
-	if err := checkPooler(ctx, c.Conn()); err != nil {
+	if err := primary.CheckPooler(ctx, c.Conn()); err != nil {
 		return err
 	}
-	if s.notes, err = s.server.settings(ctx, c.Conn()); err != nil {
+	if s.notes, err = s.guard.Settings(ctx, c.Conn()); err != nil {
 		return err
 	}
 	err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
@@ -167,6 +163,9 @@ func (s *Store) prepare(ctx context.Context) error {
 // Notes returns what an operator should know about the server, such as what an
 // acknowledged write survives.
 func (s *Store) Notes() []string { return s.notes }
+
+// Guard returns what the store knows of its servers, for other connections to them.
+func (s *Store) Guard() *primary.Guard { return s.guard }
 
 // Connections returns how many connections have been opened. After a new one, the
 // server may be another one.

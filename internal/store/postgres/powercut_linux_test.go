@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/primary"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 	"gotong.dev/gotong/internal/store/storetest"
@@ -122,7 +123,7 @@ func TestPowerCut(t *testing.T) {
 	disk.sync()
 	acked := map[gotong.Stream]uint64{}
 	for n := range *powerCuts {
-		s, err := Open(t.Context(), address, Options{UnsafeServer: *fsyncOff})
+		s, err := Open(t.Context(), address, Options{Servers: primary.Options{Unsafe: *fsyncOff}})
 		check(t, err)
 		if n == 0 {
 			disk.sync() // the empty log; what is lost are commits
@@ -134,7 +135,7 @@ func TestPowerCut(t *testing.T) {
 		server.Restart()
 		ended()
 		check(t, s.Close())
-		s, err = Open(t.Context(), address, Options{UnsafeServer: *fsyncOff})
+		s, err = Open(t.Context(), address, Options{Servers: primary.Options{Unsafe: *fsyncOff}})
 		check(t, err)
 		for stream, least := range acked {
 			intact(t, s, stream, least)

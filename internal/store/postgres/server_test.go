@@ -1,10 +1,16 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
+	"gotong.dev/gotong/internal/primary"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 	"gotong.dev/gotong/internal/store/storetest"
@@ -27,7 +33,7 @@ func TestOldPrimary(t *testing.T) {
 	both := "postgres://gotong@/postgres?host=127.0.0.1,127.0.0.1&port=" + first.Port + "," + second.Port +
 		"&sslmode=disable&target_session_attrs=read-write&search_path=" + path
 	var kept string
-	n := opened(t, both, Options{Keep: func(primary string) error { kept = primary; return nil }})
+	n := opened(t, both, Options{Servers: primary.Options{Keep: func(name string) error { kept = name; return nil }}})
 	var port string
 	check(t, n.pool.QueryRow(t.Context(), "SELECT current_setting('port')").Scan(&port))
 	if port != second.Port {
@@ -35,36 +41,95 @@ func TestOldPrimary(t *testing.T) {
 	}
 	commitOne(t, n, m, storetest.Draft{Stream: "thread/a", Events: 1})
 	second.Kill()
-	if _, err := Open(t.Context(), schema, Options{Primary: kept}); !errors.Is(err, ErrTimeline) {
+	if _, err := Open(t.Context(), schema, Options{Servers: primary.Options{Kept: kept}}); !errors.Is(err, primary.ErrTimeline) {
 		t.Errorf("started on the old primary: %v", err)
 	}
 	n.pool.Reset()
 	if c, err := n.pool.Acquire(t.Context()); err == nil {
 		c.Release()
 		t.Error("connected to the old primary")
-	} else if !errors.Is(err, ErrTimeline) {
+	} else if !errors.Is(err, primary.ErrTimeline) {
 		t.Error(err)
 	}
 
 	// The first node stays on the old one, which alone it knows, until it sees the
 	// new timeline. Then no transaction goes there, on an open connection neither.
 	headOf(t, s, "thread/a")
-	check(t, s.server.see("00000002"))
-	if _, err := store.CommitAll(t.Context(), s, []store.Commit{m.Peek(storetest.Draft{Stream: "thread/a", Events: 1})}); !errors.Is(err, ErrTimeline) {
+	check(t, s.guard.See("00000002"))
+	if _, err := store.CommitAll(t.Context(), s, []store.Commit{m.Peek(storetest.Draft{Stream: "thread/a", Events: 1})}); !errors.Is(err, primary.ErrTimeline) {
 		t.Errorf("committed: %v", err)
 	}
+}
+
+// TestCancelledWait: a commit whose wait for the standby is cancelled stays on the primary
+// alone. It is not acknowledged before a later one is on the standby.
+func TestCancelledWait(t *testing.T) {
+	first, standby := postgrestest.Pair(t)
+	s := opened(t, first.Schema(), Options{})
+	m := storetest.NewMaker(s.Epoch())
+	ctx, cancel := context.WithCancel(t.Context())
+	var acknowledged atomic.Int64
+	more := make(chan struct{}, 1)
+	var committing sync.WaitGroup
+	committing.Go(func() {
+		for ctx.Err() == nil {
+			_, err := store.CommitAll(ctx, s, []store.Commit{m.Next(storetest.Draft{Stream: "thread/a", Events: 1})})
+			if ctx.Err() == nil && err != nil {
+				t.Error(err)
+				return
+			}
+			acknowledged.Add(1)
+			select {
+			case more <- struct{}{}:
+			default:
+			}
+		}
+	})
+	defer committing.Wait()
+	defer cancel()
+	end := standby.Lag(first)
+	before := acknowledged.Load()
+	c := connected(t, first.URL("postgres"))
+	for last := ""; ; { // cancels the wait of the commit, and waits until another one waits
+		var pid int
+		var since string
+		err := c.QueryRow(ctx, `SELECT pid, xact_start::text FROM pg_stat_activity
+			WHERE wait_event = 'SyncRep' AND xact_start::text <> $1`, last).Scan(&pid, &since)
+		if n := acknowledged.Load(); n != before {
+			t.Fatalf("%d commits were acknowledged without the standby", n-before)
+		}
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			continue
+		case err != nil:
+			t.Fatal(err)
+		case last == "":
+			last = since
+			if _, err := c.Exec(ctx, "SELECT pg_cancel_backend($1)", pid); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		break
+	}
+	select {
+	case <-more: // of before
+	default:
+	}
+	end()
+	<-more
 }
 
 // TestSettings: a server that may lose what it has acknowledged is rejected, and what
 // an acknowledgement survives is reported.
 func TestSettings(t *testing.T) {
 	server := postgrestest.Start(t, "-c", "fsync=off")
-	if _, err := Open(t.Context(), server.Schema(), Options{}); !errors.Is(err, ErrServer) {
+	if _, err := Open(t.Context(), server.Schema(), Options{}); !errors.Is(err, primary.ErrServer) {
 		t.Errorf("opened with fsync off: %v", err)
 	}
 	address, c := server.Schema(), connected(t, server.URL("postgres"))
 	notes := func(parameter string) string {
-		s, err := Open(t.Context(), address+parameter, Options{UnsafeServer: true})
+		s, err := Open(t.Context(), address+parameter, Options{Servers: primary.Options{Unsafe: true}})
 		check(t, err)
 		check(t, s.Close())
 		return strings.Join(s.Notes(), "\n")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/primary"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 	"gotong.dev/gotong/internal/store/storetest"
@@ -37,10 +38,10 @@ func (c pausing) Read(b []byte) (int, error) {
 }
 
 func pauses(most time.Duration) Options {
-	return Options{Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return Options{Servers: primary.Options{Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 		return pausing{c, most}, err
-	}}
+	}}}
 }
 
 // TestTail: for as long as the flag says, 8 committers on 2 nodes pause at random

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"gotong.dev/gotong/internal/primary"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/sqlstore"
 )
@@ -72,7 +73,7 @@ func trip(ctx context.Context, c *pgxpool.Conn, b *batch) error {
 // or this node the server.
 func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	c, err := s.pool.Acquire(ctx)
-	if err != nil && !errors.Is(err, ErrServer) && !rejected(err) {
+	if err != nil && !errors.Is(err, primary.ErrServer) && !rejected(err) {
 		return nil, lost{err}
 	}
 	return c, err
@@ -115,7 +116,7 @@ func failure(err error) error {
 	case code == "55P03", collided(err): // and it was repeated often enough
 		return fmt.Errorf("%w: %w", store.ErrBusy, err)
 	case code == "26000", code == "42P05":
-		return fmt.Errorf("%w: %w", errPooler, err)
+		return fmt.Errorf("%w: %w", primary.ErrPooler, err)
 	default:
 		return err
 	}
@@ -144,8 +145,8 @@ func (s *Store) read(ctx context.Context, ask func(sqlstore.Batch)) error {
 			if err := row.Scan(&timeline); err != nil {
 				return err
 			}
-			return s.server.see(timeline)
-		}, "SELECT "+selectTimeline)
+			return s.guard.See(timeline)
+		}, "SELECT "+primary.SelectTimeline)
 		ask(b)
 		b.Write("COMMIT")
 		err = trip(ctx, c, b)
@@ -158,7 +159,7 @@ func (s *Store) read(ctx context.Context, ask func(sqlstore.Batch)) error {
 // longer the primary is closed.
 func (s *Store) rollback(ctx context.Context, c *pgxpool.Conn, err error) {
 	switch {
-	case errors.Is(err, ErrTimeline):
+	case errors.Is(err, primary.ErrTimeline):
 		_ = c.Conn().Close(ctx)
 	case err != nil && !c.Conn().IsClosed():
 		_, _ = c.Exec(ctx, "ROLLBACK") // if it fails, the pool closes the connection
@@ -183,7 +184,7 @@ const (
 	selectLazy   = selectLimits + ", set_config('synchronous_commit', 'off', true)"
 	selectClosed = `SELECT coalesce(max(value) FILTER (WHERE name = 'sealed'), ''),
 		coalesce(max(value) FILTER (WHERE name = 'progress'), ''), coalesce(max(value) FILTER (WHERE name = 'epoch'), ''),
-		current_setting('synchronous_commit'), ` + selectTimeline + ` FROM meta`
+		current_setting('synchronous_commit'), ` + primary.SelectTimeline + ` FROM meta`
 )
 
 // begin queues the beginning of a transaction. What closes the store is read once the
@@ -204,7 +205,7 @@ func (s *Store) begin(b *batch, how sqlstore.How) {
 		if err := row.Scan(&sealed, &progress, &epoch, &syncs, &timeline); err != nil {
 			return err
 		}
-		if err := s.server.see(timeline); err != nil {
+		if err := s.guard.See(timeline); err != nil {
 			return err
 		}
 		switch {
@@ -215,7 +216,7 @@ func (s *Store) begin(b *batch, how sqlstore.How) {
 		case epoch != string(s.Epoch()) && !how.Moves:
 			return store.ErrOtherEpoch
 		case !how.Lazy:
-			return checkSync(syncs)
+			return primary.CheckSync(syncs)
 		default:
 			return nil
 		}
@@ -249,8 +250,18 @@ func (s *Store) transact(ctx context.Context, how sqlstore.How, ask func(sqlstor
 	return err
 }
 
+// warning is the key of the last warning of the server in the data of a connection.
+const warning = "warning"
+
+func warn(c *pgconn.PgConn, n *pgconn.Notice) {
+	if n.SeverityUnlocalized == "WARNING" {
+		c.CustomData()[warning] = n.Message
+	}
+}
+
 // commit sends what a transaction writes, and COMMIT. Only an error of the server
-// says that nothing was written: without an answer, the outcome is unknown.
+// says that nothing was written: without an answer, the outcome is unknown. So it is
+// with a warning: somebody has cancelled the wait for the standby.
 func (*Store) commit(ctx context.Context, c *pgxpool.Conn, b *batch) error {
 	b.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
 		if tag.String() != "COMMIT" {
@@ -258,9 +269,14 @@ func (*Store) commit(ctx context.Context, c *pgxpool.Conn, b *batch) error {
 		}
 		return nil
 	})
+	said := c.Conn().PgConn().CustomData()
+	delete(said, warning)
 	err := trip(ctx, c, b)
 	if e := (lost{}); errors.As(err, &e) {
 		return unknown(e)
+	}
+	if said[warning] != nil && err == nil {
+		return unknown{fmt.Errorf("postgres: the server committed and warned: %v", said[warning])}
 	}
 	return err
 }
