@@ -259,28 +259,6 @@ func TestWhatsAppHeadIsReadInEachForm(t *testing.T) {
 	}
 }
 
-func TestDateOrderFollowsTheDates(t *testing.T) {
-	for name, c := range map[string]struct {
-		dates []string
-		want  string
-	}{
-		"day beyond 12 later":    {[]string{"03/04/26", "13/04/26"}, "2026-04-03"},
-		"day beyond 12 second":   {[]string{"03/04/26", "04/13/26"}, "2026-03-04"},
-		"time runs forward":      {[]string{"1/2/26", "1/9/26", "2/1/26"}, "2026-01-02"},
-		"undecided is Jakarta's": {[]string{"03/04/26"}, "2026-04-03"},
-		"year first":             {[]string{"2026/03/04", "13/04/26"}, "2026-03-04"},
-	} {
-		var text strings.Builder
-		for _, d := range c.dates {
-			text.WriteString(d + ", 10:00 - A: x\n")
-		}
-		got := entriesOf(t, Source{Format: WhatsApp}, text.String())[0].At.Time().Format(time.DateOnly)
-		if got != c.want {
-			t.Errorf("%s: %s, want %s", name, got, c.want)
-		}
-	}
-}
-
 func TestLongerExportKeepsIdentityWithAnotherDateOrder(t *testing.T) {
 	short := "03/04/26, 10:00 - A: x\n"
 	a := entriesOf(t, Source{Format: WhatsApp}, short)
