@@ -157,6 +157,7 @@ var dialects = []*dialect{
 			rule{own, `Session Ident: .*`},
 			rule{Join, `{t} \* Joins: {w}{h}`},
 			rule{Leave, `{t} \* (?:Parts|Quits): {w}{h} ?(?P<x>.*)`},
+			rule{Leave, `{t} \* {w} \([^ ]+@[^ ]+\) Quit ?(?P<x>.*)`},
 			rule{Notice, `{t} \* (?P<x>\S+ (?:changes topic to|sets mode:) .*)`},
 			rule{Message, `{t} <{n}> ?(?P<x>.*)`},
 			rule{Action, `{t} \* {w} ?(?P<x>.*)`},

@@ -97,6 +97,9 @@ func TestFormats(t *testing.T) {
 				if e.ReplyTo != "" {
 					fmt.Fprintf(&b, " | to %s", e.ReplyTo)
 				}
+				if e.Pin {
+					b.WriteString(" | pinned")
+				}
 				b.WriteByte('\n')
 			}
 			golden := filepath.Join(formatsDir, name+".golden")

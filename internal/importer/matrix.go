@@ -3,6 +3,7 @@ package importer
 import (
 	"encoding/json"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -33,7 +34,6 @@ type matrixContent struct {
 	Relates    struct {
 		Type  string `json:"rel_type"`
 		ID    string `json:"event_id"`
-		Key   string `json:"key"`
 		Reply struct {
 			ID string `json:"event_id"`
 		} `json:"m.in_reply_to"` //nolint:tagliatelle // as Matrix names it
@@ -91,6 +91,19 @@ func (room matrixRoom) put(w *walker, m matrixEvent) error {
 		e = Entry{Kind: Unreadable, Text: "it is encrypted", Chat: room.name}
 	case "m.room.name":
 		e.Kind, e.Text = Retitle, asName(c.Name)
+	case "m.room.pinned_events": // which lists all that is pinned
+		for _, id := range c.Pinned {
+			if slices.Contains(m.Unsigned.Prev.Pinned, id) {
+				continue
+			}
+			e.Kind, e.ID, e.ReplyTo = Pinned, key("pin "+id), key(id)
+			if err := w.put(e); err != nil {
+				return err
+			}
+		}
+		if e.Kind == Pinned {
+			return nil
+		}
 	case "m.room.member":
 		if c.Display != "" {
 			room.names[m.Key] = c.Display

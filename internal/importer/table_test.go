@@ -18,7 +18,7 @@ var present = map[string]int{
 	"discord.json": 2, "matrix.json": 5, "mattermost.jsonl": 2, "slack": 5, "telegram.json": 4,
 	"wa-1252.txt": 1, "wa-arabic.txt": 1, "wa-buddhist.txt": 2, "wa-colon.txt": 3, "wa-cr.txt": 2, "wa-de.txt": 2, "wa-edited.txt": 3,
 	"wa-hindi.txt": 1, "wa-hour0.txt": 3, "wa-ios2015.txt": 2, "wa-iosgroup.txt": 1, "wa-japanese.txt": 1, "wa-klo.txt": 2, "wa-months.txt": 3,
-	"wa-near.txt": 20, "wa-nobody.txt": 2, "wa-noyear.txt": 3, "wa-timefirst.txt": 2, "wa-utf16.txt": 2, "whatsapp-zip": 1,
+	"wa-near.txt": 20, "wa-nobody.txt": 2, "wa-noyear.txt": 3, "wa-persian.txt": 1, "wa-timefirst.txt": 2, "wa-utf16.txt": 2, "whatsapp-zip": 1,
 }
 
 const corpusPrefix = "corpus-"
