@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestEverySentenceOfEveryLanguage is read as what the table calls it, as Android and as iOS write it, and
-// every language has each key.
+// TestEverySentenceOfEveryLanguage is read as what the table calls it, and every language has each key. iOS
+// writes the same sentences: the first of each key is enough there.
 func TestEverySentenceOfEveryLanguage(t *testing.T) {
 	want := map[string]string{
 		deleted: "deletion Wati", came: "join Siti", went: "leave Siti", added: "join Budi", removed: "leave Budi",
@@ -34,8 +34,11 @@ func TestEverySentenceOfEveryLanguage(t *testing.T) {
 		if key == deleted {
 			android, ios = "17/08/26, 10:00 - Wati: "+text, "[17/08/26, 10:00:00] Wati: \u200e"+text
 		}
-		forms := []string{android, ios}
-		if !strings.HasSuffix(sentence, "%b") { // whose name may end with a dot
+		forms := []string{android}
+		if has[language+" "+key] == 1 {
+			forms = append(forms, ios)
+		}
+		if language == "English" && !strings.HasSuffix(sentence, "%b") { // whose name may end with a dot
 			forms = append(forms, android+".")
 		}
 		for _, line := range forms {
