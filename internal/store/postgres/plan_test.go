@@ -45,7 +45,8 @@ func TestPlans(t *testing.T) {
 		check(t, err)
 		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		check(t, err)
-		plan := strings.Join(lines, "\n")
+		// Of partitions there are always 64, which PostgreSQL 17 reads faster as a whole.
+		plan := strings.ReplaceAll(strings.Join(lines, "\n"), "Seq Scan on partitions", "partitions")
 		if all.MatchString(plan) {
 			t.Errorf("%s\n%s", sql, plan)
 		}
