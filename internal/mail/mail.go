@@ -61,7 +61,7 @@ type Mailer struct {
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	pauses  []time.Duration
 	waiting chan string
-	failing bool // the last attempt failed
+	failing time.Time // since when attempts have failed; zero: the last one did not
 }
 
 // New returns a mailer that has not connected yet. The error is about the options.
@@ -132,12 +132,13 @@ func (m *Mailer) serve(ctx context.Context, asked string) {
 // note logs each change between failure and success, once.
 func (m *Mailer) note(ctx context.Context, sent bool, err error) {
 	switch {
-	case err != nil && !m.failing:
+	case err != nil && m.failing.IsZero():
+		m.failing = time.Now()
 		m.opts.Log.WarnContext(ctx, "mail cannot be sent", "server", m.server.Host, "cause", withoutAddresses(err))
-	case err == nil && sent && m.failing:
-		m.opts.Log.InfoContext(ctx, "mail is sent again", "server", m.server.Host)
+	case err == nil && sent && !m.failing.IsZero():
+		m.opts.Log.WarnContext(ctx, "mail is sent again", "server", m.server.Host, "took_ms", time.Since(m.failing).Milliseconds())
+		m.failing = time.Time{}
 	}
-	m.failing = err != nil || m.failing && !sent
 }
 
 // Probe connects to the server and signs in. It sends nothing.
