@@ -14,7 +14,7 @@ func (a *App) newMailer() (err error) {
 		return nil
 	}
 	a.mailer, err = mail.New(mail.Options{
-		Server: a.cfg.SMTP, From: a.cfg.MailFrom, Count: a.metrics.Mailed, Log: a.log,
+		Server: a.cfg.SMTP, From: a.cfg.MailFrom, Count: a.metrics.Mailed, Trouble: &a.troubles.mail,
 		Letter: func(ctx context.Context, email string) (mail.Letter, error) {
 			to, token, err := a.auth.ResetFor(ctx, email)
 			if err != nil || to == "" {

@@ -14,7 +14,7 @@ import (
 
 // troubles are the states of the server as a whole; parts that notice one of their own log it.
 type troubles struct {
-	full, failed, away, clock, silent, refused, bus, ahead trouble.State
+	full, failed, away, clock, silent, refused, bus, ahead, mail trouble.State
 }
 
 const (
@@ -42,6 +42,7 @@ func newTroubles(log *slog.Logger, c clock.Clock) *troubles {
 			"the bus works again"),
 		ahead: state(slog.LevelWarn, aheadRest, "the newest event of a stream is ahead of this machine's clock; check the clock",
 			"no stream is ahead of this machine's clock any more"),
+		mail: state(slog.LevelWarn, 0, "mail cannot be sent", "mail is sent again"),
 	}
 }
 

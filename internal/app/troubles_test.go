@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +153,16 @@ func TestSessionsWithin(t *testing.T) {
 	} {
 		if n := SessionsWithin(c.files, c.wanted); n != c.take {
 			t.Errorf("%d of %d with %d files", n, c.wanted, c.files)
+		}
+	}
+	if OpenFiles() == 0 {
+		return // this system has no limit to warn of
+	}
+	for sessions, lines := range map[int]int{1: 0, math.MaxInt: 1} {
+		log := &logtest.Lines{}
+		WarnOfFiles(t.Context(), slog.New(slog.NewJSONHandler(log, nil)), sessions)
+		if n := log.Count("the limit of open files is too low"); n != lines {
+			t.Errorf("%d lines for %d sessions, want %d", n, sessions, lines)
 		}
 	}
 }

@@ -16,7 +16,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/mail"
 	"net/netip"
@@ -27,6 +26,8 @@ import (
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
+
+	"gotong.dev/gotong/internal/trouble"
 )
 
 const (
@@ -49,7 +50,8 @@ type Options struct {
 	// Letter returns the letter for a request; a zero one if there is nothing to send.
 	Letter func(ctx context.Context, asked string) (Letter, error)
 	Count  func(outcome string) // sent, failed, dropped
-	Log    *slog.Logger
+
+	Trouble *trouble.State // that no mail can be sent
 }
 
 // Mailer sends letters. It is safe for concurrent use.
@@ -61,7 +63,6 @@ type Mailer struct {
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	pauses  []time.Duration
 	waiting chan string
-	failing time.Time // since when attempts have failed; zero: the last one did not
 }
 
 // New returns a mailer that has not connected yet. The error is about the options.
@@ -108,7 +109,11 @@ func (m *Mailer) serve(ctx context.Context, asked string) {
 		if ctx.Err() != nil {
 			return
 		}
-		m.note(ctx, sent, err)
+		if err != nil {
+			m.opts.Trouble.Met(ctx, "server", m.server.Host, "cause", withoutAddresses(err))
+		} else if sent {
+			m.opts.Trouble.Over(ctx)
+		}
 		var answer *gomail.SendError
 		rejected := errors.Is(err, errAddress) || errors.As(err, &answer) && answer.ErrorCode() >= 500
 		switch {
@@ -126,18 +131,6 @@ func (m *Mailer) serve(ctx context.Context, asked string) {
 			return
 		case <-time.After(m.pauses[i]):
 		}
-	}
-}
-
-// note logs each change between failure and success, once.
-func (m *Mailer) note(ctx context.Context, sent bool, err error) {
-	switch {
-	case err != nil && m.failing.IsZero():
-		m.failing = time.Now()
-		m.opts.Log.WarnContext(ctx, "mail cannot be sent", "server", m.server.Host, "cause", withoutAddresses(err))
-	case err == nil && sent && !m.failing.IsZero():
-		m.opts.Log.WarnContext(ctx, "mail is sent again", "server", m.server.Host, "took_ms", time.Since(m.failing).Milliseconds())
-		m.failing = time.Time{}
 	}
 }
 

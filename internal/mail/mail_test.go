@@ -13,8 +13,10 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/logtest"
 	"gotong.dev/gotong/internal/mail/mailtest"
+	"gotong.dev/gotong/internal/trouble"
 )
 
 const link = "https://rt05.example/#reset=p1.1790000000000.0123456789abcdef0123456789abcdef.0192f000-0000-7000-8000-000000000000.abcdefghijklmnopqrstuvwxyz0123456789-_ABCDE"
@@ -31,7 +33,10 @@ func work(t *testing.T, server string, to *mailtest.Server) *bench {
 	t.Helper()
 	b := &bench{outcomes: make(chan string, 16), log: &logtest.Lines{}}
 	m, err := New(Options{
-		Server: server, From: "Gotong <no-reply@rt05.example>", Log: slog.New(slog.NewJSONHandler(b.log, nil)),
+		Server: server, From: "Gotong <no-reply@rt05.example>", Trouble: &trouble.State{
+			Log: slog.New(slog.NewJSONHandler(b.log, nil)), Clock: clock.System(),
+			Level: slog.LevelWarn, Begins: "mail cannot be sent", Ends: "mail is sent again",
+		},
 		Count: func(outcome string) { b.outcomes <- outcome },
 		Letter: func(_ context.Context, asked string) (Letter, error) {
 			if asked == "nobody@example.org" {
