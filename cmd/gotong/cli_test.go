@@ -22,7 +22,14 @@ import (
 )
 
 func TestWrongUse(t *testing.T) {
-	export := "testdata/2026-08-16.txt"
+	export, undated := "testdata/2026-08-16.txt", filepath.Join(t.TempDir(), "log.txt")
+	text, err := os.ReadFile(export)
+	if err == nil {
+		err = os.WriteFile(undated, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		args []string
 		env  map[string]string
@@ -43,7 +50,8 @@ func TestWrongUse(t *testing.T) {
 		"no place":         {[]string{"import", export, "--format=irc"}, nil, 2, []string{"no target is given", "--scope"}},
 		"two places":       {[]string{"import", export, "--format=irc", "--scope=a", "--thread=b"}, nil, 2, []string{"--scope", "--thread"}},
 		"no zone":          {[]string{"import", export, "--format=irc", "--zone=Mars/Base", "--dry-run"}, nil, 2, []string{"Mars/Base", "--zone Asia/Jakarta"}},
-		"no date":          {[]string{"import", "main.go", "--format=irc", "--dry-run"}, nil, 1, []string{"date"}},
+		"no date":          {[]string{"import", undated, "--format=irc", "--dry-run"}, nil, 1, []string{"date"}},
+		"no log":           {[]string{"import", "main.go", "--format=irc", "--dry-run"}, nil, 1, []string{"only 0 % of this file could be read as irc"}},
 		"bad configuration": {[]string{"serve", "--addr=nonsense", "--redis=http://x"}, nil, 2,
 			[]string{"addr: must be host:port", "redis: must be a URL", "gotong config print"}},
 		"file":               {[]string{"serve", "--config=main.go"}, nil, 2, []string{"gotong: /", "main.go: this is not YAML"}},
