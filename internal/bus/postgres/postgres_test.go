@@ -198,7 +198,7 @@ func TestOldPrimary(t *testing.T) {
 	if err := guard.See("00000009"); err != nil {
 		t.Fatal(err)
 	}
-	change(t, changes, "lost: postgres: postgres: not the present primary: it is on timeline 1, and 9 was seen")
+	change(t, changes, "lost: postgres: "+primary.ErrTimeline.Error()+": it is on timeline 1, and 9 was seen")
 	_, _, changes = run(t, opt)
 	select {
 	case got := <-changes:
