@@ -2,21 +2,17 @@ package e2e_test
 
 import (
 	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/ecdh"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"sync"
-	"testing"
 
 	"gotong.dev/gotong/client"
+	"gotong.dev/gotong/internal/push/pushtest"
 )
 
 // phone subscribes a user to Web Push. It returns a function that returns all that the device has
@@ -31,7 +27,10 @@ func (c *cage) phone(user string) func(awaited string) []byte {
 		if err != nil {
 			return // the server ends
 		}
-		text := opened(c.t, key, secret, body)
+		text, err := pushtest.Open(key, secret, body)
+		if err != nil {
+			c.t.Error(err)
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		all = append(append(all, text...), '\n')
@@ -47,18 +46,6 @@ func (c *cage) phone(user string) func(awaited string) []byte {
 		return eventually(c.t, "a push to "+user, func() []byte { mu.Lock(); defer mu.Unlock(); return slices.Clone(all) },
 			func(all []byte) bool { return bytes.Contains(all, []byte(awaited)) })
 	}
-}
-
-// opened decrypts a push as the receiver of RFC 8291 does.
-func opened(t *testing.T, key *ecdh.PrivateKey, secret, body []byte) []byte {
-	t.Helper()
-	salt, public, sealed := body[:16], body[21:86], body[86:]
-	shared := must(key.ECDH(must(ecdh.P256().NewPublicKey(public))(t)))(t)
-	info := slices.Concat([]byte("WebPush: info\x00"), key.PublicKey().Bytes(), public)
-	ikm := must(hkdf.Key(sha256.New, shared, secret, string(info), 32))(t)
-	block := must(aes.NewCipher(must(hkdf.Key(sha256.New, ikm, salt, "Content-Encoding: aes128gcm\x00", 16))(t)))(t)
-	nonce := must(hkdf.Key(sha256.New, ikm, salt, "Content-Encoding: nonce\x00", 12))(t)
-	return must(must(cipher.NewGCM(block))(t).Open(nil, nonce, sealed, nil))(t)
 }
 
 // pushed looks for the canaries in what the devices got, once all have got the push of a

@@ -3,12 +3,8 @@ package push_test
 import (
 	"bytes"
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/ecdh"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -39,6 +35,7 @@ import (
 	"gotong.dev/gotong/internal/inbox"
 	"gotong.dev/gotong/internal/outbound"
 	"gotong.dev/gotong/internal/push"
+	"gotong.dev/gotong/internal/push/pushtest"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
@@ -76,40 +73,6 @@ type device struct {
 	size   []int
 }
 
-// open decrypts a message as RFC 8291 has the receiver do it.
-func (d *device) open(body []byte) ([]byte, error) {
-	salt, idlen := body[:16], int(body[20])
-	public, sealed := body[21:21+idlen], body[21+idlen:]
-	theirs, err := ecdh.P256().NewPublicKey(public)
-	if err != nil {
-		return nil, err
-	}
-	shared, err := d.key.ECDH(theirs)
-	if err != nil {
-		return nil, err
-	}
-	info := slices.Concat([]byte("WebPush: info\x00"), d.key.PublicKey().Bytes(), public)
-	secret, err := hkdf.Key(sha256.New, shared, d.auth, string(info), 32)
-	if err != nil {
-		return nil, err
-	}
-	derive := func(what string, n int) []byte {
-		b, err := hkdf.Key(sha256.New, secret, salt, "Content-Encoding: "+what+"\x00", n)
-		d.world.check(err)
-		return b
-	}
-	block, err := aes.NewCipher(derive("aes128gcm", 16))
-	if err != nil {
-		return nil, err
-	}
-	gcm, err := cipher.NewGCM(block)
-	if err != nil {
-		return nil, err
-	}
-	plain, err := gcm.Open(nil, derive("nonce", 12), sealed, nil)
-	return bytes.TrimSuffix(bytes.TrimRight(plain, "\x00"), []byte{2}), err
-}
-
 func (d *device) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if during := d.during; during != nil {
@@ -121,7 +84,7 @@ func (d *device) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var p push.Payload
 	var text []byte
 	if err == nil {
-		text, err = d.open(body)
+		text, err = pushtest.Open(d.key, d.auth, body)
 	}
 	if err != nil || json.Unmarshal(text, &p) != nil {
 		d.world.Errorf("a push cannot be read: %v %s", err, text)
