@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"gotong.dev/gotong/internal/primary"
 	"gotong.dev/gotong/internal/store/storetest"
 )
 
@@ -194,15 +194,9 @@ func (p *onPostgres) survives(ctx context.Context, f *findings) error {
 // hosts asks every host of the address for its timeline.
 func (p *onPostgres) hosts(ctx context.Context) (primaries int, seen []string) {
 	c := p.o.Postgres.Config.ConnConfig
-	all := []*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port, TLSConfig: c.TLSConfig}}
-	for _, h := range c.Fallbacks {
-		if !slices.ContainsFunc(all, func(k *pgconn.FallbackConfig) bool { return k.Host == h.Host && k.Port == h.Port }) {
-			all = append(all, h)
-		}
-	}
-	for _, h := range all {
+	for _, h := range primary.Hosts(&c.Config) {
 		alone := c.Copy()
-		alone.Host, alone.Port, alone.TLSConfig, alone.Fallbacks, alone.ValidateConnect = h.Host, h.Port, h.TLSConfig, nil, nil
+		alone.Config = *h
 		alone.ConnectTimeout, alone.DefaultQueryExecMode = 5*time.Second, pgx.QueryExecModeExec
 		state := "does not answer"
 		if conn, err := pgx.ConnectConfig(ctx, alone); err == nil {

@@ -75,24 +75,29 @@ func New(address *pgconn.Config, o Options) (*Guard, error) {
 	if g.dial == nil {
 		g.dial = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
 	}
-	hosts := []*pgconn.FallbackConfig{{Host: address.Host, Port: address.Port, TLSConfig: address.TLSConfig}}
-	for _, f := range address.Fallbacks {
-		known := func(h *pgconn.FallbackConfig) bool { return h.Host == f.Host && h.Port == f.Port }
-		if !slices.ContainsFunc(hosts, known) {
-			hosts = append(hosts, f)
-		}
+	if hosts := Hosts(address); len(hosts) > 1 {
+		g.hosts = hosts
 	}
-	for _, h := range hosts {
-		alone := address.Copy()
-		alone.Host, alone.Port, alone.TLSConfig, alone.Fallbacks = h.Host, h.Port, h.TLSConfig, nil
-		alone.ValidateConnect = nil
+	for _, alone := range g.hosts {
 		g.reach(alone)
-		if len(hosts) > 1 {
-			g.hosts = append(g.hosts, alone)
-		}
 	}
 	err := g.recall(o.Kept)
 	return g, err
+}
+
+// Hosts returns a configuration for each host of an address, without the other hosts and
+// without a rule for which server is accepted.
+func Hosts(address *pgconn.Config) (list []*pgconn.Config) {
+	all := append([]*pgconn.FallbackConfig{{Host: address.Host, Port: address.Port, TLSConfig: address.TLSConfig}}, address.Fallbacks...)
+	for _, h := range all {
+		if slices.ContainsFunc(list, func(c *pgconn.Config) bool { return c.Host == h.Host && c.Port == h.Port }) {
+			continue
+		}
+		alone := address.Copy()
+		alone.Host, alone.Port, alone.TLSConfig, alone.Fallbacks, alone.ValidateConnect = h.Host, h.Port, h.TLSConfig, nil, nil
+		list = append(list, alone)
+	}
+	return list
 }
 
 // Watch has new connections of this configuration follow the rules. Before each of them,
