@@ -26,7 +26,7 @@ export function Inbox({ home }: { home: Home }) {
       setNext(body.next_cursor)
       setError('')
     } catch (e) {
-      setError(explain(e))
+      if (mine === looks.current) setError(explain(e))
     }
   }
   useEffect(() => void look(), [home.inboxTurn, home.connected])

@@ -218,7 +218,7 @@ export class Home extends Model {
       this.#followAccount() // unless it is followed
       if (was !== 'online' && this.loaded) {
         this.countSoon()
-        this.countInbox()
+        this.countInbox() // long-poll reports no begin after a break
       }
       if (!this.loaded || this.stale) this.refreshSoon()
     } else {
