@@ -24,8 +24,8 @@ type Resource[T View] struct {
 	View func(ctx context.Context, stream gotong.Stream) (T, error)
 }
 
-// One reads one stream with a function that reads those of many, by id, of which the
-// caller may know; [gotong.CodeNotFound] if the caller may not know of it.
+// One returns what views returns for one stream; [gotong.CodeNotFound] if it returns
+// nothing, because the caller may not know of the stream.
 func One[T any](
 	ctx context.Context, stream gotong.Stream, views func(ctx context.Context, ids []string) (map[string]T, error),
 ) (T, error) {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -72,6 +73,7 @@ func TestCancelledWait(t *testing.T) {
 	more := make(chan struct{}, 1)
 	var committing sync.WaitGroup
 	committing.Go(func() {
+		defer close(more)
 		for ctx.Err() == nil {
 			_, err := store.CommitAll(ctx, s, []store.Commit{m.Next(storetest.Draft{Stream: "thread/a", Events: 1})})
 			if ctx.Err() == nil && err != nil {
@@ -90,7 +92,9 @@ func TestCancelledWait(t *testing.T) {
 	end := standby.Lag(first)
 	before := acknowledged.Load()
 	c := connected(t, first.URL("postgres"))
-	for last := ""; ; { // cancels the wait of the commit, and waits until another one waits
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for last := ""; ; <-again.C { // cancels the wait of the commit, and waits until another one waits
 		var pid int
 		var since string
 		err := c.QueryRow(ctx, `SELECT pid, xact_start::text FROM pg_stat_activity
@@ -99,6 +103,8 @@ func TestCancelledWait(t *testing.T) {
 			t.Fatalf("%d commits were acknowledged without the standby", n-before)
 		}
 		switch {
+		case t.Failed():
+			return // nothing commits any more
 		case errors.Is(err, pgx.ErrNoRows):
 			continue
 		case err != nil:

@@ -41,14 +41,14 @@ func (p *plan) writeLog(w *writing) {
 	}
 }
 
-// batch is a row of batch, and of which partition.
+// batch is a row of the table batch, with its partition.
 type batch struct {
 	batchRow
 
 	partition gotong.Partition
 }
 
-// batches returns the rows of batch that a plan writes, in order of position within each
+// batches returns the rows of the table batch that a plan writes, in order of position within each
 // partition.
 func (p *plan) batches() (rows []*batch) {
 	var last [gotong.Partitions]*batch
