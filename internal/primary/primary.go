@@ -116,6 +116,7 @@ func (g *Guard) Watch(c *pgconn.Config) {
 }
 
 func (g *Guard) reach(c *pgconn.Config) {
+	c.RuntimeParams["client_encoding"] = "UTF8" // else the server would convert texts as the role or the database has it
 	if c.DialFunc = g.dial; c.ConnectTimeout == 0 {
 		c.ConnectTimeout = connectTimeout
 	}
@@ -151,6 +152,9 @@ func (g *Guard) accept(ctx context.Context, conn *pgconn.PgConn) error {
 		return err
 	case version < minVersion:
 		return fmt.Errorf("%w: PostgreSQL 15 or later is needed", ErrServer)
+	}
+	if e := conn.ParameterStatus("server_encoding"); e != "UTF8" && e != "" { // a pooler may not say
+		return fmt.Errorf("%w: the encoding of the database is %s; CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0", ErrServer, e)
 	}
 	if err := CheckSync(syncs); err != nil {
 		return err

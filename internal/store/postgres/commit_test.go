@@ -26,6 +26,7 @@ func TestCommits(t *testing.T) {
 	t.Run("one order of locks", func(t *testing.T) { oneOrder(t, server.Schema()) })
 	t.Run("synchronous_commit", func(t *testing.T) { synced(t, server.Schema()) })
 	t.Run("tail", func(t *testing.T) { tailSkipsNothing(t, server.Schema()) })
+	t.Run("isolation", func(t *testing.T) { isolated(t, server.Schema()) })
 	t.Run("leftover streams", func(t *testing.T) { leftover(t, server.Schema()) })
 }
 
@@ -143,6 +144,26 @@ func synced(t *testing.T, address string) {
 	_, err = s.pool.Exec(t.Context(), "SET synchronous_commit = local")
 	check(t, err)
 	commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 1})
+}
+
+// isolated: a write that waited for a seal sees it, whatever isolation the role has by default.
+func isolated(t *testing.T, address string) {
+	t.Helper()
+	s, c, other := opened(t, address+"&default_transaction_isolation=serializable", Options{}), connected(t, address), connected(t, address)
+	m := storetest.NewMaker(s.Epoch())
+	exec(t, c, "BEGIN")
+	exec(t, c, "SELECT pg_advisory_xact_lock"+gate)
+	done := make(chan error, 1)
+	go func() {
+		_, err := store.CommitAll(context.WithoutCancel(t.Context()), s, []store.Commit{m.Next(storetest.Draft{Stream: "thread/a", Events: 1})})
+		done <- err
+	}()
+	waitFor(t, other, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'")
+	exec(t, c, "INSERT INTO meta VALUES ('sealed', 'elsewhere')")
+	exec(t, c, "COMMIT")
+	if err := <-done; !errors.Is(err, store.ErrSealed) {
+		t.Errorf("the store is sealed; the write returned %v", err)
+	}
 }
 
 // leftover: a stream that a commit named and did not write is no row of the log.

@@ -81,7 +81,29 @@ func TestSchema(t *testing.T) {
 			}
 		}
 	})
+	t.Run("isolation", func(t *testing.T) { secondStart(t, server.Fresh()) })
 	t.Run("append-only", func(t *testing.T) { appendOnly(t, migrated(t)) })
+}
+
+// secondStart: a node that waited for the first one to make the schema sees it, whatever
+// isolation the role has by default.
+func secondStart(t *testing.T, address string) {
+	t.Helper()
+	c, other := connected(t, address), connected(t, address)
+	tx, err := c.Begin(t.Context())
+	check(t, err)
+	check(t, migrate(t.Context(), tx))
+	done := make(chan error, 1)
+	go func() {
+		s, err := Open(t.Context(), address+"&default_transaction_isolation=serializable", Options{})
+		if err == nil {
+			err = s.Close()
+		}
+		done <- err
+	}()
+	waitFor(t, other, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'")
+	check(t, tx.Commit(t.Context()))
+	check(t, <-done)
 }
 
 const insertEvent = `INSERT INTO streams (name) VALUES ('thread/a');

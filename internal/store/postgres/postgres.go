@@ -143,7 +143,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	if s.notes, err = s.guard.Settings(ctx, c.Conn()); err != nil {
 		return err
 	}
-	err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, c, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 		if err := migrate(ctx, tx); err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/primary"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/postgres/postgrestest"
@@ -148,5 +149,25 @@ func TestSettings(t *testing.T) {
 	server.Restart()
 	if n := notes("&synchronous_commit=local"); !strings.Contains(n, "no write waits for the standbys b") {
 		t.Error(n)
+	}
+}
+
+// TestEncoding: nodes read the texts of each other, whatever encoding their roles have by
+// default. A database that cannot hold each text is rejected.
+func TestEncoding(t *testing.T) {
+	server := postgrestest.Start(t)
+	address := server.Schema()
+	key := gotong.Key{Collection: "things", Owner: "o", Name: "rukun tetangga é 日本"}
+	s := opened(t, address+"&client_encoding=LATIN1", Options{})
+	commitOne(t, s, storetest.NewMaker(s.Epoch()), storetest.Draft{
+		Stream: "thread/a", Events: 1, Changes: []store.Change{{Key: key, Body: []byte("{}")}},
+	})
+	snap, err := opened(t, address, Options{}).Load(t.Context(), store.Need{Documents: []gotong.Key{key}})
+	if err != nil || len(snap.Documents) != 1 {
+		t.Errorf("%+v, %v", snap.Documents, err)
+	}
+	exec(t, connected(t, server.URL("postgres")), "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
+	if _, err := Open(t.Context(), server.URL("latin"), Options{}); !errors.Is(err, primary.ErrServer) {
+		t.Errorf("opened: %v", err)
 	}
 }

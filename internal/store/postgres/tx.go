@@ -190,7 +190,7 @@ const (
 // begin queues the beginning of a transaction. What closes the store is read once the
 // gate is held.
 func (s *Store) begin(b *batch, how sqlstore.How) {
-	b.Write("BEGIN")
+	b.Write("BEGIN ISOLATION LEVEL READ COMMITTED") // each statement sees what was committed while the ones before it waited
 	lock, limits := "_shared", selectLimits
 	if how.Alone {
 		lock = ""
