@@ -192,7 +192,7 @@ func TestForgedRowsKeepTheCopyUnfinished(t *testing.T) {
 		lines []string
 		want  string
 	}{
-		"a claim twice":    {counted(slices.Insert(slices.Clone(lines), claim, lines[claim]), "claim", 1), "a row that exists"},
+		"a claim twice":    {counted(slices.Insert(slices.Clone(lines), claim, lines[claim]), "claim", 1), "a row comes twice"},
 		"a stream gone":    {counted(slices.Delete(slices.Clone(lines), stream, stream+1), "stream", -1), "of no stream"},
 		"another record":   {first, "is of another request"},
 		"a head that lies": {head, `of sort "stream"`},

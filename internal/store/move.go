@@ -115,8 +115,9 @@ type CursorRow struct {
 // the last one has an empty To, and then the store is like any other. Between
 // them, the store accepts no other write.
 //
-// Commits come in the order of their partition, and must be of streams that
-// this or an earlier step wrote, with the heads that their last commits leave.
+// No row comes twice. Commits come in the order of their partition, and must be of
+// streams that this or an earlier step wrote, with the heads that their last commits
+// leave.
 // Records are those of no-ops. Jobs are written without a lease.
 type Restoring struct {
 	From, To string // progress before and after; at most 4 KiB
@@ -134,8 +135,9 @@ func (r *Restoring) Len() int {
 		len(rows.Registers) + len(rows.Cursors) + len(rows.Jobs)
 }
 
-// Check returns [ErrMalformed] if the step exceeds a bound or if one of its events
-// does not match its commitments in the log of these eras.
+// Check returns [ErrMalformed] if the step exceeds a bound, if it has a row twice, if its
+// commits do not follow each other, or if one of its events does not match its commitments
+// in the log of these eras.
 func (r *Restoring) Check(eras Eras) error {
 	if r.Len() > MaxRestore || len(r.Documents) > MaxRestore || len(r.From) > maxProgress || len(r.To) > maxProgress {
 		return errors.Join(ErrMalformed, errors.New("store: a step of a copy is too large"))
@@ -155,6 +157,43 @@ func (r *Restoring) Check(eras Eras) error {
 		if c := &r.Rows.Records[i]; c.Position != 0 || c.First != 0 || c.Last != 0 || c.Partition >= gotong.Partitions {
 			return fmt.Errorf("%w: the record of a commit without its events", ErrMalformed)
 		}
+	}
+	return r.checkOnce()
+}
+
+// checkOnce returns [ErrMalformed] if a row comes twice, or if two commits of a stream or
+// a partition are not neighbours in their order.
+func (r *Restoring) checkOnce() error {
+	seen, ends := map[any]bool{}, map[any]uint64{}
+	bad := false
+	once := func(key any) { bad = bad || seen[key]; seen[key] = true }
+	next := func(of any, first, last uint64) {
+		end, known := ends[of]
+		bad, ends[of] = bad || known && first != end+1, last
+	}
+	for _, c := range r.Records() {
+		if once(c.Request); c.Position > 0 {
+			next(c.Request.Stream, c.First, c.Last)
+			next(c.Partition, c.Position, c.Position)
+		}
+	}
+	for _, row := range r.Rows.Streams {
+		once(row.Stream)
+	}
+	for _, row := range r.Rows.Claims {
+		once(row.Claim)
+	}
+	for _, row := range r.Rows.Registers {
+		once(row.Key)
+	}
+	for _, row := range r.Rows.Cursors {
+		once(CursorKey{row.Reader, row.Partition})
+	}
+	for _, row := range r.Rows.Jobs {
+		once([2]string{row.Queue, row.ID})
+	}
+	if bad {
+		return fmt.Errorf("%w: a row comes twice in a step of a copy, or commits do not follow each other", ErrMalformed)
 	}
 	return nil
 }

@@ -168,32 +168,28 @@ func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
 	})
 }
 
-// fits checks that no row of the step exists, in the store or twice in the
-// step, and that events follow.
+// fits checks that no row of the step exists in the store, and that events follow.
 func (s *Store) fits(step *store.Restoring) error {
-	seen := map[any]bool{}
-	taken := func(key any, exists bool) error {
-		if exists || seen[key] {
+	taken := func(exists bool) error {
+		if exists {
 			return fmt.Errorf("%w: a row exists already", store.ErrMalformed)
 		}
-		seen[key] = true
 		return nil
 	}
 	return cmp.Or(
-		each(step.Rows.Streams, func(r store.StreamRow) error { return taken(r.Stream, s.heads[r.Stream].Exists()) }),
-		each(step.Records(), func(r store.Record) error { _, ok := s.records[r.Request]; return taken(r.Request, ok) }),
-		each(step.Rows.Claims, func(r store.ClaimRow) error { _, ok := s.claims[r.Claim]; return taken(r.Claim, ok) }),
+		each(step.Rows.Streams, func(r store.StreamRow) error { return taken(s.heads[r.Stream].Exists()) }),
+		each(step.Records(), func(r store.Record) error { _, ok := s.records[r.Request]; return taken(ok) }),
+		each(step.Rows.Claims, func(r store.ClaimRow) error { _, ok := s.claims[r.Claim]; return taken(ok) }),
 		each(step.Rows.Registers, func(r store.Register) error {
 			_, ok := s.registers[shelf{r.Key.Collection, r.Key.Owner}][r.Key.Name]
-			return taken(r.Key, ok)
+			return taken(ok)
 		}),
 		each(step.Rows.Cursors, func(r store.CursorRow) error {
-			key := store.CursorKey{Reader: r.Reader, Partition: r.Partition}
-			return taken(key, s.cursors[key] > 0)
+			return taken(s.cursors[store.CursorKey{Reader: r.Reader, Partition: r.Partition}] > 0)
 		}),
 		each(step.Rows.Jobs, func(r store.Job) error {
 			_, ok := s.jobs[jobKey{r.Queue, r.ID}]
-			return taken(jobKey{r.Queue, r.ID}, ok)
+			return taken(ok)
 		}),
 		s.follow(step),
 	)

@@ -51,7 +51,7 @@ func restore(step *store.Restoring) (ask func(sqlstore.Batch), tell func(sqlstor
 // follow checks that streams are new, and that the commits continue the log.
 func (l *locking) follow(step *store.Restoring, heads map[gotong.Stream]gotong.Head, last map[gotong.Stream]uint64) error {
 	for stream := range heads {
-		if _, exists := l.view.Heads[stream]; exists || len(heads) < len(step.Rows.Streams) {
+		if _, exists := l.view.Heads[stream]; exists {
 			return fmt.Errorf("%w: a stream exists already", store.ErrMalformed)
 		}
 	}

@@ -19,6 +19,7 @@ var moveTests = map[string]func(*env){
 	"move/seal in a run":   moveSealWhileBusy,
 	"move/restore":         moveRestore,
 	"move/restore refuses": moveRestoreRefuses,
+	"move/restore once":    moveRestoreOnce,
 	"move/unfinished":      moveUnfinished,
 	"move/renew":           moveRenew,
 }
@@ -308,6 +309,51 @@ func moveRestoreRefuses(e *env) {
 	try("a commit twice", store.ErrMalformed, store.Restoring{From: "2", To: "3", Commits: commits})
 	e.check(e.s.Restore(e.ctx, store.Restoring{From: "2"}))
 	try("into a store that is not empty", store.ErrConflict, begin)
+}
+
+// moveRestoreOnce: a row that a step has twice is written neither time; of documents,
+// the later one wins.
+func moveRestoreOnce(e *env) {
+	commit := func(stream gotong.Stream) (store.StreamRow, store.Logged) {
+		c := e.m.Next(Draft{Stream: stream, Home: "group/g", Events: 1})
+		c.Events[0].Position = 1
+		return store.StreamRow{Stream: stream, Head: c.Head()}, store.Logged{Record: c.Record(1), Events: c.Events}
+	}
+	a, one := commit("thread/a")
+	b, two := commit("thread/b")
+	noop := e.m.Next(Draft{Stream: "thread/a"})
+	record := noop.Record(0)
+	same := record
+	same.Request = one.Record.Request
+	claim := store.ClaimRow{Claim: gotong.Claim{Space: "s", Name: "n"}, Stream: "thread/a"}
+	other := store.ClaimRow{Claim: claim.Claim, Stream: "thread/b"}
+	register := store.Register{Key: key("r"), Version: 3, Body: []byte("b")}
+	cursor := store.CursorRow{Reader: "feed", Partition: 1, Position: 2}
+	job := store.Job{Queue: "q", ID: "j", Body: []byte{}}
+	e.check(e.s.Restore(e.ctx, first(e.s.Epoch())))
+	both := []store.StreamRow{a, b}
+	for what, step := range map[string]store.Restoring{
+		"streams of one name":             {Rows: store.Rows{Streams: []store.StreamRow{a, a}}},
+		"no-ops of one request":           {Rows: store.Rows{Records: []store.Record{record, record}}},
+		"rows of one request":             {Rows: store.Rows{Streams: both, Records: []store.Record{same}}, Commits: []store.Logged{one}},
+		"commits of one request":          {Rows: store.Rows{Streams: both}, Commits: []store.Logged{one, one}},
+		"commits at one position":         {Rows: store.Rows{Streams: both}, Commits: []store.Logged{one, two}},
+		"claims of one name":              {Rows: store.Rows{Streams: both, Claims: []store.ClaimRow{claim, other}}},
+		"registers of one key":            {Rows: store.Rows{Registers: []store.Register{register, register}}},
+		"cursors of one reader":           {Rows: store.Rows{Cursors: []store.CursorRow{cursor, cursor}}},
+		"jobs of one queue with one name": {Rows: store.Rows{Jobs: []store.Job{job, job}}},
+	} {
+		step.From, step.To = "1", "1"
+		if err := e.s.Restore(e.ctx, step); !errors.Is(err, store.ErrMalformed) {
+			e.Errorf("two %s: %v", what, err)
+		}
+	}
+	e.check(e.s.Restore(e.ctx, store.Restoring{From: "1", Commits: []store.Logged{one}, Rows: store.Rows{
+		Streams: []store.StreamRow{a}, Records: []store.Record{record}, Claims: []store.ClaimRow{claim},
+		Registers: []store.Register{register}, Cursors: []store.CursorRow{cursor}, Jobs: []store.Job{job},
+	}, Documents: []store.Change{put("x", `{}`), put("x", `{"n":1}`), put("y", `{}`), {Key: key("y")}}}))
+	docs := e.load(store.Need{Documents: []gotong.Key{key("x"), key("y")}}).Documents
+	equal(e, "documents", docs, map[gotong.Key][]byte{key("x"): []byte(`{"n":1}`)})
 }
 
 // moveUnfinished: between the first and the last step no write is accepted, also

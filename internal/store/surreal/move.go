@@ -226,9 +226,6 @@ func each[T any](seen *int, take func(T) error) func([]T) error {
 func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
 	return s.TakeStep(&step, func(eras store.Eras) error {
 		r := restoring{step: &step, events: step.Events(), w: &writing{vars: surreal.Vars{"from": step.From, "to": step.To}}}
-		if err := r.follow(); err != nil {
-			return err
-		}
 		r.render(eras)
 		_, err := s.transact(ctx, r.w.statements, r.w.vars)
 		if surreal.Exists(err) {

@@ -1,7 +1,6 @@
 package surreal
 
 import (
-	"fmt"
 	"maps"
 
 	"gotong.dev/gotong"
@@ -15,20 +14,6 @@ type restoring struct {
 	step   *store.Restoring
 	events []store.Event // of its commits
 	w      *writing
-}
-
-// follow checks that the events of each stream have successive seqs. The
-// transaction checks whether they follow the events that exist.
-func (r *restoring) follow() error {
-	last := map[gotong.Stream]uint64{}
-	for i := range r.events {
-		e := &r.events[i]
-		if before, ok := last[e.Stream]; ok && e.Seq != before+1 {
-			return fmt.Errorf("%w: event %d of %s does not follow", store.ErrMalformed, e.Seq, e.Stream)
-		}
-		last[e.Stream] = e.Seq
-	}
-	return nil
 }
 
 // The texts that a transaction of a copy throws.
