@@ -81,8 +81,8 @@ type Plan struct {
 	Erase []EventKey
 	Blind []gotong.RequestKey
 
-	records map[gotong.RequestKey]Record
-	rested  map[gotong.Stream]bool // true if in Own
+	records map[gotong.RequestKey]Record // of the batch, and blinded ones, as it leaves them
+	rested  map[gotong.Stream]bool       // true if in Own
 }
 
 // Planned is a commit that is written, with its record.
@@ -116,10 +116,10 @@ func Decide(v *View, batch []Commit, sent ...*Plan) *Plan {
 	return p
 }
 
-// did reports whether a record is the one that the plan would have written for
+// did reports whether a record is the one that the plan would have left for
 // commit i.
 func (p *Plan) did(i int, r Record) bool {
-	return p.Outcomes[i].Status == Committed && reflect.DeepEqual(p.Outcomes[i].Record, r)
+	return p.Outcomes[i].Status == Committed && reflect.DeepEqual(p.records[r.Request], r)
 }
 
 // fate returns the outcome of a commit, checked in the order of the port.
@@ -196,6 +196,12 @@ func (p *Plan) apply(c *Commit) Record {
 		key := EventKey{stream, seq}
 		if origin, ok := p.origin(key); ok {
 			p.Erase, p.Blind = append(p.Erase, key), append(p.Blind, origin)
+			r, ok := p.records[origin]
+			if !ok {
+				r = p.View.Records[origin] // absent if the batch does not repeat the request
+			}
+			r.Salt, r.Fingerprint = nil, nil
+			p.records[origin] = r
 		}
 	}
 	p.records[c.Request] = record

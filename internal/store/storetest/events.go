@@ -20,6 +20,7 @@ var eventTests = map[string]func(*env){
 	"erase/content":       eraseContent,
 	"erase/as named":      eraseNamed,
 	"erase/own fate":      eraseOwnFate,
+	"erase/repeated":      eraseRepeated,
 }
 
 func seqs(rows []store.Event) (list []uint64) {
@@ -278,6 +279,24 @@ func eraseNamed(e *env) {
 	for _, row := range e.events(store.EventRange{Stream: "thread/b", To: 9}) {
 		if row.Erased {
 			e.Errorf("event %d of another stream was erased", row.Seq)
+		}
+	}
+}
+
+// eraseRepeated: a request that is repeated in the batch which erases its event, or
+// later, cannot be compared; one that is repeated before that can.
+func eraseRepeated(e *env) {
+	const stream = gotong.Stream("thread/a")
+	old := e.m.Next(Draft{Stream: stream, Events: 1})
+	e.must(old)
+	own := e.m.Next(Draft{Stream: stream, Events: 1})
+	eraser := e.m.Next(Draft{Stream: stream, Events: 1, Erase: []uint64{1, 2}})
+	const committed, replayed = store.Committed, store.Replayed
+	want := []store.Status{replayed, committed, replayed, committed, replayed, replayed, replayed}
+	for i, o := range e.commit(old, own, own, eraser, old, own, eraser) {
+		equal(e, fmt.Sprint("status of ", i), o.Status, want[i])
+		if kept := o.Record.Salt != nil && o.Record.Fingerprint != nil; kept == (i == 4 || i == 5) {
+			e.Errorf("record of %d: %+v", i, o.Record)
 		}
 	}
 }
