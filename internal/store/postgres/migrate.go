@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"gotong.dev/gotong/internal/primary"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/sqlstore"
 )
@@ -27,7 +28,7 @@ const ledger = `CREATE TABLE IF NOT EXISTS migrations (
 const migrationLock = 0x476f7467
 
 // migrate brings the schema up to date, whatever other nodes do meanwhile: of nodes that
-// start at once, one does it. It returns [store.ErrForeign], [store.ErrHeader],
+// start at once, one does it. It returns [primary.ErrServer], [store.ErrForeign], [store.ErrHeader],
 // [store.ErrNewerSchema] or [store.ErrChangedSchema] if the database must not be used.
 func migrate(ctx context.Context, tx pgx.Tx) error {
 	list, err := store.Migrations(embedded, "migrations/*.sql")
@@ -75,18 +76,23 @@ func (s *Store) openEras(ctx context.Context, tx pgx.Tx) error {
 	return tx.SendBatch(ctx, &b.Batch).Close()
 }
 
-// checkOwner rejects a schema with tables of another program, and a log that is
+// checkOwner rejects an empty schema that hides a log, one with tables of another program, and a log that is
 // hashed another way. It comes before the migrations, whose checksums differ then too.
 func checkOwner(ctx context.Context, tx pgx.Tx) error {
 	var tables int
 	var meta, migrations bool
+	var elsewhere *string
 	err := tx.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE relname = 'meta') > 0,
-		count(*) FILTER (WHERE relname = 'migrations') > 0
+		count(*) FILTER (WHERE relname = 'migrations') > 0,
+		(SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass('events_unchanged'))
 		FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')`).
-		Scan(&tables, &meta, &migrations)
+		Scan(&tables, &meta, &migrations, &elsewhere)
 	switch {
 	case err != nil:
 		return err
+	case tables == 0 && elsewhere != nil: // new tables would hide those of the nodes that run
+		return fmt.Errorf("%w: the first schema of the search_path is empty, and the log is in %s; ALTER ROLE … SET search_path = %s",
+			primary.ErrServer, *elsewhere, *elsewhere)
 	case tables == 0:
 		return nil
 	case !meta || !migrations:

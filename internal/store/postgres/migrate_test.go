@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"gotong.dev/gotong/internal/primary"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 )
@@ -82,7 +83,26 @@ func TestSchema(t *testing.T) {
 		}
 	})
 	t.Run("isolation", func(t *testing.T) { secondStart(t, server.Fresh()) })
+	t.Run("a schema before it", func(t *testing.T) { hidden(t, server.Fresh()) })
 	t.Run("append-only", func(t *testing.T) { appendOnly(t, migrated(t)) })
+}
+
+// hidden: a schema that was made later and comes first in the search_path does not hide the
+// log, and whoever reaches its tables by either path has the same gate.
+func hidden(t *testing.T, address string) {
+	t.Helper()
+	opened(t, address, Options{})
+	c, other := connected(t, address), connected(t, address+"&search_path=first,public")
+	exec(t, c, "CREATE SCHEMA first")
+	if _, err := Open(t.Context(), address+"&search_path=first,public", Options{}); !errors.Is(err, primary.ErrServer) {
+		t.Errorf("opened: %v", err)
+	}
+	exec(t, c, "SELECT pg_advisory_lock"+gate)
+	free := false
+	check(t, other.QueryRow(t.Context(), "SELECT pg_try_advisory_lock_shared"+gate).Scan(&free))
+	if free {
+		t.Error("the gate is another one")
+	}
 }
 
 // secondStart: a node that waited for the first one to make the schema sees it, whatever

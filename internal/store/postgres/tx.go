@@ -169,9 +169,9 @@ func (s *Store) rollback(ctx context.Context, c *pgxpool.Conn, err error) {
 // errNothing ends a transaction that has nothing to write.
 var errNothing = errors.New("postgres: nothing to write")
 
-// gate is the lock that a transaction shares with others, or has alone: of the
-// schema, because a database can hold several logs.
-const gate = "(" + "1198486631, current_schema()::regnamespace::oid::int)"
+// gate is the lock that a transaction shares with others, or has alone: of the table,
+// because a database can hold several logs, and a search_path several schemas.
+const gate = "(" + "1198486631, 'meta'::regclass::oid::int)"
 
 // A transaction looks rows up by their keys. It plans its statements once, without a
 // look at how many rows a table has: else a plan made for an empty table, which reads
