@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -190,7 +191,8 @@ func (s *Service) SignIn(ctx context.Context, r SignIn) (grant Grant, err error)
 	if !tooLong {
 		r.Pass = text.Password.Clean(r.Pass)
 	}
-	if tooLong || r.Pass == "" || utf8.RuneCountInString(r.Pass) > text.Password.Most {
+	noText := strings.Contains(r.Email, "\x00") // some databases do not even look for it
+	if tooLong || noText || r.Pass == "" || utf8.RuneCountInString(r.Pass) > text.Password.Most {
 		return grant, cmp.Or(r.Count(ctx, ""), wrongPassword())
 	}
 	at, err := s.begins(ctx, r)

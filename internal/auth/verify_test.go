@@ -61,6 +61,15 @@ func countedHouse(tb testing.TB) (*house, *counted) {
 	return h, c
 }
 
+// An address that a database cannot look for belongs to nobody.
+func TestASignInWithNULReadsNothing(t *testing.T) {
+	h, c := countedHouse(t)
+	_, err := h.signIn(t.Context(), SignIn{Email: "a\x00@example.org", Pass: "hujan-deras-2026"})
+	if gotong.CodeOf(err) != gotong.CodeUnauthorized || c.reads.Load() > 0 {
+		t.Errorf("%v after %d reads", err, c.reads.Load())
+	}
+}
+
 func TestVerdictsAreKeptForASecond(t *testing.T) {
 	h, c := countedHouse(t)
 	g := h.signUp(t, siti("r1"))

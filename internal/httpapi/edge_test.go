@@ -101,7 +101,7 @@ func TestQueriesAreStrict(t *testing.T) {
 			}
 		}
 	}
-	for _, query := range []string{"scope_id=", "scope_id", "=", "=x"} {
+	for _, query := range []string{"scope_id=", "scope_id", "=", "=x", "scope_id=a%00", "scope_id=%FF", "scope_id=%ED%A0%80"} {
 		ani.get("/v1/chat/threads?"+query).problem(422, gotong.CodeInvalid)
 	}
 }

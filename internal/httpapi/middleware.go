@@ -12,7 +12,9 @@ import (
 	"net/url"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -98,6 +100,9 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.next.ServeHTTP(tap, r)
 }
 
+// unstorable reports whether some database rejects a text, also as the key of a search.
+func unstorable(s string) bool { return !utf8.ValidString(s) || strings.Contains(s, "\x00") }
+
 func (e *edge) admit(r *http.Request, call *Call) error {
 	if err := e.address.allow(r.Context(), call.Address, e.clock.Mono()); err != nil {
 		return err
@@ -118,6 +123,8 @@ func (e *edge) admit(r *http.Request, call *Call) error {
 		switch {
 		case len(list) > 1 && name != "stream": // stream is the only list
 			return gotong.Invalid("query", "has a parameter twice")
+		case slices.ContainsFunc(list, unstorable) && name != "min_seq" && !slices.Contains(positions[:], name):
+			return gotong.Invalid("query", "has a parameter that is no text")
 		case !slices.Contains(list, ""): // an empty value is not an absent one
 		case name == "cursor":
 			return cursorInvalid()
