@@ -181,7 +181,7 @@ func (a *App) build(ctx context.Context, opts Options) error {
 	}
 	rules := rulesOf(a.kinds)
 	a.codec = store.NewCodec(rules)
-	opened, found, err := openStore(ctx, &a.cfg, rules, a.now, a.compared, a.committing)
+	opened, found, err := openStore(ctx, &a.cfg, rules, a.now, a.compared, a.committing, a.log)
 	if err != nil {
 		return err
 	}

@@ -112,7 +112,7 @@ func openExisting(
 			return nil, fmt.Errorf("%s: %w", path, ErrNoStore)
 		}
 	}
-	s, _, err := openStore(ctx, cfg, rules, now, now, nil)
+	s, _, err := openStore(ctx, cfg, rules, now, now, nil, nil)
 	if errors.Is(err, sqlite.ErrInUse) {
 		err = errors.Join(ErrServing, err)
 	}

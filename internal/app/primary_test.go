@@ -1,12 +1,17 @@
 package app
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
+	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/primary"
 	"gotong.dev/gotong/internal/store/postgres"
 	"gotong.dev/gotong/internal/store/postgres/postgrestest"
@@ -16,7 +21,8 @@ import (
 // primary after its restart too, and says what to do if the database was restored.
 func TestOldPrimaryAfterRestart(t *testing.T) {
 	t.Cleanup(postgrestest.Stop)
-	data, address := t.TempDir(), postgrestest.Start(t).Schema()
+	server := postgrestest.Start(t, "-c", "synchronous_commit=local", "-c", "synchronous_standby_names=none") // waits for none
+	data, address := t.TempDir(), server.Schema()
 	path := filepath.Join(data, primaryFile)
 	open := func() error {
 		s, err := openPostgres(t.Context(), address, data, postgres.Options{})
@@ -53,5 +59,31 @@ func TestOldPrimaryAfterRestart(t *testing.T) {
 	}
 	if err := open(); err != nil {
 		t.Error(err)
+	}
+	logsChange(t, address)
+}
+
+// logsChange: the log of a server has what acknowledged writes survive once that has changed.
+func logsChange(t *testing.T, address string) {
+	t.Helper()
+	var log bytes.Buffer
+	s, r, err := openStore(t.Context(), &config.Config{Store: address, Data: t.TempDir()}, nil, nil, nil, nil, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil { // it opens no connections any more
+		t.Fatal(err)
+	}
+	cfg, err := pgx.ParseConfig(address + "&synchronous_commit=on")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.guard.Watch(&cfg.Config)
+	c, err := pgx.ConnectConfig(t.Context(), cfg)
+	if err == nil {
+		err = c.Close(t.Context())
+	}
+	if err != nil || strings.Count(log.String(), "level=WARN") != 1 || !strings.Contains(log.String(), "it is on a standby too (none)") {
+		t.Errorf("%v, the log is %q", err, log.String())
 	}
 }

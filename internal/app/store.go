@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -36,10 +37,11 @@ type report struct {
 // unfinished copy. The clock of a database must agree with compared; nil: with none.
 func openStore(
 	ctx context.Context, cfg *config.Config, kinds []gotong.Kind, now, compared func() gotong.Instant, observe func(int) func(),
+	log *slog.Logger,
 ) (store.Whole, report, error) {
 	s, r, err := openAs(ctx, cfg.StoreURL(), kinds, now, surreal.Options{
 		Clock: compared, Observe: observe, UnsafeEngine: cfg.UnsafeEngine, AllowUntested: cfg.AllowUntested,
-	}, cfg.Data, false)
+	}, cfg.Data, false, log)
 	if err != nil {
 		return nil, report{}, err
 	}
@@ -117,7 +119,7 @@ func OpenStore(
 	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant, trust Trust,
 ) (store.Whole, error) {
 	o := surreal.Options{UnsafeEngine: trust.UnsafeEngine, AllowUntested: trust.AllowUntested}
-	s, _, err := openAs(ctx, address, kinds, now, o, "", trust.ReadOnly)
+	s, _, err := openAs(ctx, address, kinds, now, o, "", trust.ReadOnly, nil)
 	return s, err
 }
 
@@ -145,6 +147,7 @@ func StoreProperties(address string) (p store.Properties, ok bool) {
 // openAs opens a store. data is the data directory of a server, "" for a tool.
 func openAs(
 	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant, shared surreal.Options, data string, readOnly bool,
+	log *slog.Logger,
 ) (s store.Whole, r report, err error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -177,7 +180,7 @@ func openAs(
 	case config.Postgres, config.PostgreSQL:
 		s, err := openPostgres(ctx, address, data, postgres.Options{
 			Collections: collections(kinds), Now: now, Clock: shared.Clock, Observe: shared.Observe,
-			Servers: primary.Options{Unsafe: shared.UnsafeEngine},
+			Servers: primary.Options{Unsafe: shared.UnsafeEngine, Log: log},
 		})
 		if err != nil {
 			return nil, r, err

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"gotong.dev/gotong/internal/netfault"
+	"gotong.dev/gotong/internal/primary"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/storetest"
 )
@@ -45,11 +45,9 @@ func ParsePostgres(address string, connections int32) (*Postgres, error) {
 // String returns the address without user, password and parameters.
 func (p *Postgres) String() string {
 	c := p.Config.ConnConfig
-	hosts := []string{net.JoinHostPort(c.Host, fmt.Sprint(c.Port))}
-	for _, f := range c.Fallbacks {
-		if h := net.JoinHostPort(f.Host, fmt.Sprint(f.Port)); !slices.Contains(hosts, h) {
-			hosts = append(hosts, h)
-		}
+	var hosts []string
+	for _, h := range primary.Hosts(&c.Config) {
+		hosts = append(hosts, net.JoinHostPort(h.Host, fmt.Sprint(h.Port)))
 	}
 	return "postgres://" + strings.Join(hosts, ",") + "/" + c.Database
 }

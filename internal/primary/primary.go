@@ -6,8 +6,10 @@ package primary
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"strconv"
@@ -51,6 +53,7 @@ type Options struct {
 	Kept string
 
 	Dial pgconn.DialFunc // how connections are made; nil: as usual
+	Log  *slog.Logger    // for what an operator should know of later connections; nil: nowhere
 }
 
 // Guard is what a node knows of the servers behind its address, and the rules for
@@ -58,10 +61,12 @@ type Options struct {
 type Guard struct {
 	unsafe bool
 	dial   pgconn.DialFunc
+	log    *slog.Logger
 	hosts  []*pgconn.Config // each host of the address alone; nil: there is one
 
 	timeline atomic.Uint64 // the highest one that was seen
 	system   atomic.Pointer[string]
+	survives atomic.Pointer[string] // what an acknowledged write survives, by the last connection
 
 	keep   func(primary string) error
 	saving sync.Mutex
@@ -71,7 +76,7 @@ type Guard struct {
 // New returns a guard for the servers of an address. It returns [ErrTimeline] if what was
 // kept cannot be read.
 func New(address *pgconn.Config, o Options) (*Guard, error) {
-	g := &Guard{unsafe: o.Unsafe, keep: o.Keep, dial: o.Dial}
+	g := &Guard{unsafe: o.Unsafe, keep: o.Keep, dial: o.Dial, log: o.Log}
 	if g.dial == nil {
 		g.dial = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
 	}
@@ -86,18 +91,23 @@ func New(address *pgconn.Config, o Options) (*Guard, error) {
 }
 
 // Hosts returns a configuration for each host of an address, without the other hosts and
-// without a rule for which server is accepted.
+// without a rule for which server is accepted. It protects its connections as the address does.
 func Hosts(address *pgconn.Config) (list []*pgconn.Config) {
-	all := append([]*pgconn.FallbackConfig{{Host: address.Host, Port: address.Port, TLSConfig: address.TLSConfig}}, address.Fallbacks...)
-	for _, h := range all {
+	for _, h := range attempts(address) {
 		if slices.ContainsFunc(list, func(c *pgconn.Config) bool { return c.Host == h.Host && c.Port == h.Port }) {
 			continue
 		}
-		alone := address.Copy()
-		alone.Host, alone.Port, alone.TLSConfig, alone.Fallbacks, alone.ValidateConnect = h.Host, h.Port, h.TLSConfig, nil, nil
+		alone := address.Copy() // client certificates belong to the TLS settings of the copy
+		own := slices.DeleteFunc(attempts(alone), func(a *pgconn.FallbackConfig) bool { return a.Host != h.Host || a.Port != h.Port })
+		alone.Host, alone.Port, alone.TLSConfig, alone.Fallbacks, alone.ValidateConnect = h.Host, h.Port, own[0].TLSConfig, own[1:], nil
 		list = append(list, alone)
 	}
 	return list
+}
+
+// attempts returns what a connection tries in turn: each host, perhaps with TLS and without.
+func attempts(c *pgconn.Config) []*pgconn.FallbackConfig {
+	return append([]*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port, TLSConfig: c.TLSConfig}}, c.Fallbacks...)
 }
 
 // Watch has new connections of this configuration follow the rules. Before each of them,
@@ -126,46 +136,56 @@ func (g *Guard) reach(c *pgconn.Config) {
 // the WAL which is written now; pg_control_checkpoint shows an older one until the
 // first checkpoint after a promotion.
 const selectServer = `SELECT current_setting('server_version_num'), current_setting('synchronous_commit'),
-	(SELECT system_identifier::text FROM pg_control_system()), ` + SelectTimeline
+	current_setting('synchronous_standby_names'), (SELECT system_identifier::text FROM pg_control_system()), ` + SelectTimeline
 
 // SelectTimeline is an expression of SQL for [Guard.See].
 const SelectTimeline = "CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END"
 
-func about(ctx context.Context, conn *pgconn.PgConn) (version int, syncs, system, timeline string, err error) {
+type server struct {
+	version                           int
+	syncs, standbys, system, timeline string
+}
+
+func about(ctx context.Context, conn *pgconn.PgConn) (s server, err error) {
 	results, err := conn.Exec(ctx, selectServer).ReadAll()
 	if err != nil {
-		return 0, "", "", "", err
+		return s, err
 	}
-	if len(results) != 1 || len(results[0].Rows) != 1 || len(results[0].Rows[0]) != 4 {
-		return 0, "", "", "", fmt.Errorf("%w: it does not describe itself", ErrServer)
+	if len(results) != 1 || len(results[0].Rows) != 1 || len(results[0].Rows[0]) != 5 {
+		return s, fmt.Errorf("%w: it does not describe itself", ErrServer)
 	}
 	row := results[0].Rows[0]
-	version, err = strconv.Atoi(string(row[0]))
-	return version, string(row[1]), string(row[2]), string(row[3]), err
+	s.syncs, s.standbys, s.system, s.timeline = string(row[1]), string(row[2]), string(row[3]), string(row[4])
+	s.version, err = strconv.Atoi(string(row[0]))
+	return s, err
 }
 
 // accept checks a new connection. If it is rejected, the next host is tried.
 func (g *Guard) accept(ctx context.Context, conn *pgconn.PgConn) error {
-	version, syncs, system, timeline, err := about(ctx, conn)
+	s, err := about(ctx, conn)
 	switch {
 	case err != nil:
 		return err
-	case version < minVersion:
+	case s.version < minVersion:
 		return fmt.Errorf("%w: PostgreSQL 15 or later is needed", ErrServer)
 	}
 	if e := conn.ParameterStatus("server_encoding"); e != "UTF8" && e != "" { // a pooler may not say
 		return fmt.Errorf("%w: the encoding of the database is %s; CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0", ErrServer, e)
 	}
-	if err := CheckSync(syncs); err != nil {
+	if err := CheckSync(s.syncs); err != nil {
 		return err
 	}
-	if first := g.system.Load(); first != nil && *first != system {
-		return fmt.Errorf("%w: the system identifier is %s and was %s", ErrTimeline, system, *first)
+	if first := g.system.Load(); first != nil && *first != s.system {
+		return fmt.Errorf("%w: the system identifier is %s and was %s", ErrTimeline, s.system, *first)
 	}
-	if err := g.See(timeline); err != nil {
+	if err := g.See(s.timeline); err != nil {
 		return err
 	}
-	g.system.CompareAndSwap(nil, &system)
+	g.system.CompareAndSwap(nil, &s.system)
+	now := s.survives()
+	if before := g.survives.Swap(&now); g.log != nil && before != nil && *before != now {
+		g.log.WarnContext(ctx, "what an acknowledged write survives has changed on the database server", "now", now, "before", *before)
+	}
 	return g.save()
 }
 
@@ -242,9 +262,9 @@ func (g *Guard) Ask(ctx context.Context) {
 			if err != nil {
 				return
 			}
-			if _, _, system, timeline, err := about(ctx, conn); err == nil {
-				if first := g.system.Load(); first == nil || *first == system {
-					_, _ = g.See(timeline), g.save() // it is judged when it is connected to
+			if s, err := about(ctx, conn); err == nil {
+				if first := g.system.Load(); first == nil || *first == s.system {
+					_, _ = g.See(s.timeline), g.save() // it is judged when it is connected to
 				}
 			}
 			_ = conn.Close(ctx)
@@ -280,30 +300,49 @@ func backend(ctx context.Context, c *pgx.Conn) (pid uint32, err error) {
 	return pid, err
 }
 
-// Settings checks the settings of the whole server, and returns what an operator
-// should know about them.
+// Settings checks the settings of the whole server, and returns what an operator should
+// know about it and about this connection, which the guard has accepted.
 func (g *Guard) Settings(ctx context.Context, c *pgx.Conn) ([]string, error) {
-	var fsync, pages, standbys, syncs string
-	err := c.QueryRow(ctx, `SELECT current_setting('fsync'), current_setting('full_page_writes'),
-		current_setting('synchronous_standby_names'), current_setting('synchronous_commit')`).Scan(&fsync, &pages, &standbys, &syncs)
-	if err != nil {
+	var fsync, pages string
+	if err := c.QueryRow(ctx, "SELECT current_setting('fsync'), current_setting('full_page_writes')").Scan(&fsync, &pages); err != nil {
 		return nil, err
 	}
 	if (fsync != "on" || pages != "on") && !g.unsafe {
 		return nil, fmt.Errorf("%w: fsync or full_page_writes is off, and a power loss may damage the database; "+
 			"--unsafe-engine accepts it for a trial", ErrServer)
 	}
+	return append([]string{*g.survives.Load()}, exposed(c)...), nil
+}
+
+// exposed returns what an operator should know about a connection to another machine.
+func exposed(c *pgx.Conn) []string {
+	conn, lacks := c.PgConn().Conn(), "The connection to the database server is not encrypted"
+	if at, ok := conn.RemoteAddr().(*net.TCPAddr); !ok || at.IP.IsLoopback() {
+		return nil
+	}
+	if _, encrypted := conn.(*tls.Conn); encrypted {
+		lacks = "The certificate of the database server is not verified"
+		if slices.ContainsFunc(attempts(&c.Config().Config), func(a *pgconn.FallbackConfig) bool {
+			return a.TLSConfig != nil && (!a.TLSConfig.InsecureSkipVerify || a.TLSConfig.VerifyPeerCertificate != nil) // verify-ca
+		}) {
+			return nil
+		}
+	}
+	return []string{lacks + ", so the network between could read or change what is sent; add sslmode=verify-full to the address"}
+}
+
+// survives returns what an acknowledged write survives, as text.
+func (s server) survives() string {
 	survives := "An acknowledged write survives a crash and a power loss of the database server"
 	switch {
-	case standbys == "":
-		return []string{survives + ", not the loss of its disk: synchronous_standby_names is empty, " +
-			"and after a promotion of a standby the last writes may be missing"}, nil
-	case syncs == "local":
-		return []string{survives + ", not the loss of its disk: synchronous_commit is local, " +
-			"so no write waits for the standbys " + standbys}, nil
-	case syncs == "remote_write":
-		return []string{survives + ", and the loss of its disk unless the standby crashes at the same moment (remote_write)"}, nil
+	case s.standbys == "":
+		return survives + ", not the loss of its disk: synchronous_standby_names is empty, " +
+			"and after a promotion of a standby the last writes may be missing"
+	case s.syncs == "local":
+		return survives + ", not the loss of its disk: synchronous_commit is local, so no write waits for the standbys " + s.standbys
+	case s.syncs == "remote_write":
+		return survives + ", and the loss of its disk unless the standby crashes at the same moment (remote_write)"
 	default:
-		return []string{survives + ", and the loss of its disk: it is on a standby too (" + standbys + ")"}, nil
+		return survives + ", and the loss of its disk: it is on a standby too (" + s.standbys + ")"
 	}
 }

@@ -122,6 +122,19 @@ func change(t *testing.T, changes <-chan string, want string) {
 	}
 }
 
+// unusable waits until a new link says why it does not work.
+func unusable(t *testing.T, changes <-chan string, why string) {
+	t.Helper()
+	select {
+	case got := <-changes:
+		if !strings.HasPrefix(got, "lost: ") || !strings.Contains(got, why) {
+			t.Errorf("the link is %q, want %q", got, why)
+		}
+	case <-time.After(patience):
+		t.Error("the link neither works nor says why")
+	}
+}
+
 func next(t *testing.T, received <-chan bus.Message) bus.Message {
 	t.Helper()
 	select {
@@ -200,20 +213,24 @@ func TestOldPrimary(t *testing.T) {
 	}
 	change(t, changes, "lost: postgres: "+primary.ErrTimeline.Error()+": it is on timeline 1, and 9 was seen")
 	_, _, changes = run(t, opt)
-	select {
-	case got := <-changes:
-		if !strings.Contains(got, "not the present primary: it is on timeline 1, and 9 was seen") {
-			t.Errorf("a new link is %q", got)
-		}
-	case <-time.After(patience):
-		t.Error("a new link neither works nor says why")
-	}
+	unusable(t, changes, "not the present primary: it is on timeline 1, and 9 was seen")
 }
 
 // TestPooler: a PgBouncer in transaction mode is recognised, and the reason is given.
 func TestPooler(t *testing.T) {
 	_, _, changes := run(t, postgres.Options{URL: postgrestest.Start(t).Pooler(), Installation: "here"})
 	change(t, changes, "lost: postgres: the server accepts LISTEN and delivers no notifications")
+}
+
+// TestTLS: a link verifies the certificate as its address says.
+func TestTLS(t *testing.T) {
+	s, ca := postgrestest.Start(t), postgrestest.NewCA(t)
+	s.Secure(ca)
+	address := strings.Replace(s.Fresh(), "sslmode=disable", "sslmode=verify-full&sslrootcert=", 1)
+	_, _, changes := run(t, postgres.Options{URL: address + ca.File, Installation: "here"})
+	change(t, changes, "connected")
+	_, _, changes = run(t, postgres.Options{URL: address + postgrestest.NewCA(t).File, Installation: "here"})
+	unusable(t, changes, "x509: certificate signed by unknown authority")
 }
 
 // TestInstallationsShareNothing: two installations in one database do not

@@ -1,8 +1,11 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -149,6 +152,39 @@ func TestSettings(t *testing.T) {
 	server.Restart()
 	if n := notes("&synchronous_commit=local"); !strings.Contains(n, "no write waits for the standbys b") {
 		t.Error(n)
+	}
+	changedRole(t, address)
+}
+
+// changedRole: when new connections acknowledge less than earlier ones, or more, it is logged
+// once. Nothing is written where it would wait for a standby, which is not there.
+func changedRole(t *testing.T, address string) {
+	t.Helper()
+	cfg, err := pgx.ParseConfig(address)
+	check(t, err)
+	var log bytes.Buffer
+	guard, err := primary.New(&cfg.Config, primary.Options{Unsafe: true, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	check(t, err)
+	guard.Watch(&cfg.Config)
+	super := connected(t, address+"&synchronous_commit=local")
+	for _, c := range []struct {
+		change, now string
+	}{
+		{"SELECT", ""},
+		{"ALTER ROLE gotong SET synchronous_commit = local", `now="[^"]*is local, so no write waits for the standbys b" before="[^"]*on a standby too`},
+		{"ALTER ROLE gotong SET synchronous_commit = remote_write", `now="[^"]*\(remote_write\)" before="[^"]* is local`},
+	} {
+		exec(t, super, c.change)
+		for range 2 {
+			conn, err := pgx.ConnectConfig(t.Context(), cfg)
+			check(t, err)
+			check(t, conn.Close(t.Context()))
+		}
+		text := log.String()
+		log.Reset()
+		if ok, err := regexp.MatchString(`^[^\n]*level=WARN [^\n]*`+c.now+`[^\n]*\n$`, text); c.now != "" && !ok || err != nil || c.now == "" && text != "" {
+			t.Errorf("after %s: %q", c.change, text)
+		}
 	}
 }
 
