@@ -85,7 +85,8 @@ func TestGates(t *testing.T) {
 	})
 }
 
-// TestGatesOfPostgres: gates and doctor judge a PostgreSQL too.
+// TestGatesOfPostgres: gates and doctor judge a PostgreSQL too, and serve prints what an
+// acknowledged write survives there, without a password.
 func TestGatesOfPostgres(t *testing.T) {
 	server := postgrestest.Start(t, "-c", "fsync=off")
 	address := strings.Replace(server.Fresh(), "@", ":hidden@", 1)
@@ -102,7 +103,16 @@ func TestGatesOfPostgres(t *testing.T) {
 	if r.code != 3 || !strings.Contains(r.err, "does not exist") {
 		t.Errorf("%+v", r)
 	}
-	doctor := []string{"doctor", "--store=" + server.URL("none"), "--addr=127.0.0.1:1", "--data=" + t.TempDir(), "--signing-key=" + auth.NewSigningKey()}
+	key := auth.NewSigningKey()
+	b := interruptible(t, serveArgs(t.TempDir(), "--store="+address+"&password=hidden&host=127.0.0.1,127.0.0.1", "--unsafe-engine", "--signing-key="+key)...)
+	text := b.out.await(t, "address", func(s string) bool { return strings.Contains(s, "Ctrl-C") })
+	if !strings.Contains(text, "\nNote    An acknowledged write survives a crash and a power loss of the database server") || strings.Contains(text, "hidden") {
+		t.Errorf("serve prints %s", text)
+	}
+	if code := b.stop(); code != 0 || strings.Contains(b.errs.String(), "hidden") {
+		t.Errorf("serve ended with %d: %s", code, b.errs.String())
+	}
+	doctor := []string{"doctor", "--store=" + server.URL("none"), "--addr=127.0.0.1:1", "--data=" + t.TempDir(), "--signing-key=" + key}
 	if r := command(t, nil, doctor...); r.code != exitNotKnown || !strings.Contains(r.err, "whether the server runs") {
 		t.Errorf("%+v", r)
 	}

@@ -182,9 +182,9 @@ func mailOf(c *config.Config) string {
 
 func withoutPassword(address string) string {
 	u, err := url.Parse(address)
-	if err != nil || u.User == nil {
+	if err != nil || u.User == nil && u.RawQuery == "" {
 		return address
 	}
-	u.User = nil
+	u.User, u.RawQuery = nil, url.Values{"host": u.Query()["host"]}.Encode() // PostgreSQL accepts a password in the query too
 	return u.String()
 }
