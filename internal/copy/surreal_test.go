@@ -2,6 +2,7 @@ package copy_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -86,22 +87,39 @@ func TestRehearsal(t *testing.T) {
 func TestKilledOnSurreal(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
-		want := small(t)
-		to := onSurreal(t, e)
-		for n := 3; ; n += 5 {
-			err := run(t.Context(), want, &cut{to, n, n%2 == 0, 0})
-			if err == nil {
-				break
-			}
-		}
-		same(t, want, to)
-		back := note(newMemory())
-		source, err := logcopy.FromStore(t.Context(), to)
-		check(t, err)
-		if _, err = logcopy.Run(t.Context(), source, back, options()); err == nil {
-			t.Error("copied from a store that is not sealed")
-		}
+		killedOn(t, onSurreal(t, e))
 	})
+}
+
+// TestKilledOnPostgres is the same with a PostgreSQL.
+func TestKilledOnPostgres(t *testing.T) { killedOn(t, onPostgres(t, postgrestest.Start(t))) }
+
+// killedOn copies into a store and out of it, each time with cuts to it.
+func killedOn(t *testing.T, s *noted) {
+	t.Helper()
+	want, back := small(t), note(newMemory())
+	untilDone(t, func(left int, after bool) error { return run(t.Context(), want, &cut{s, left, after, 0}) })
+	same(t, want, s)
+	source, err := logcopy.FromStore(t.Context(), s)
+	check(t, err)
+	if _, err = logcopy.Run(t.Context(), source, back, options()); err == nil {
+		t.Error("copied from a store that is not sealed")
+	}
+	untilDone(t, func(left int, after bool) error { return run(t.Context(), &cut{s, left, after, 0}, back) })
+	same(t, want, back)
+}
+
+// untilDone cuts a copy a few calls later each time, until one ends.
+func untilDone(t *testing.T, copies func(left int, after bool) error) {
+	t.Helper()
+	for n, after := 3, false; ; n, after = n+5+n/4, !after {
+		switch err := copies(n, after); {
+		case err == nil && n > 3:
+			return
+		case !errors.Is(err, errCut):
+			t.Fatalf("cut at call %d: %v", n, err)
+		}
+	}
 }
 
 // TestErasedTextIsNotInACopy: the files of a SurrealDB keep an erased text until
