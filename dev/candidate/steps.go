@@ -39,7 +39,8 @@ func steps(binary, scratch string) []step {
 			goTest{pkg: "./internal/store/surreal", run: "^Test/^surreal" + e.line + "$"}.do)
 		add("client of the database", e.name, goTest{pkg: "./internal/surreal", run: "^Test/^surreal" + e.line + "$"}.do)
 	}
-	add("contract of the store, and what only this one promises", postgres, goTest{pkg: "./internal/store/postgres", run: "^Test"}.do)
+	add("contract of the store, and what only this one promises", postgres,
+		goTest{pkg: "./internal/store/postgres", run: "^Test", flags: []string{"-tail", "20s"}}.do)
 	add("contract of the bus", "one node", goTest{pkg: "./internal/bus/bustest", run: "^TestBus$"}.do)
 	add("contract of the bus", "LISTEN and NOTIFY, "+postgres, goTest{pkg: "./internal/bus/postgres", run: "^Test"}.do)
 	add("contract of the bus", "Redis", goTest{pkg: "./internal/bus/redis", run: "^Test"}.do)
@@ -59,7 +60,8 @@ func steps(binary, scratch string) []step {
 	add("several nodes while everything breaks", "SurrealDB 3.0.x, Redis", goTest{pkg: "./internal/e2e", run: "^TestSeveralNodes$"}.do)
 	add("several nodes while everything breaks", postgres, goTest{pkg: "./internal/e2e", run: "^TestSeveralNodesOnPostgres$"}.do)
 	add("failover to a synchronous standby", postgres, goTest{pkg: "./internal/e2e", run: "^TestFailover$"}.do)
-	add("copy, with cuts", "all", goTest{pkg: "./internal/copy", run: "^(TestRehearsal|TestKilledOnSurreal)$"}.do)
-	add("rehearsal of the way up, over and back", "SQLite, 3.0.x, 2.6.x, SQLite", goTest{pkg: "./internal/e2e", run: "^TestRehearsal$"}.do)
+	add("copy, with cuts", "all", goTest{pkg: "./internal/copy", run: "^(TestRehearsal|TestKilledOnSurreal|TestKilledOnPostgres)$"}.do)
+	add("rehearsal of the way up, over and back", "SQLite, 3.0.x, 2.6.x, "+postgres+", SQLite",
+		goTest{pkg: "./internal/e2e", run: "^TestRehearsal$"}.do)
 	return list
 }

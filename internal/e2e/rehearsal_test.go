@@ -20,6 +20,7 @@ import (
 	"gotong.dev/gotong/client"
 	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/postgres/postgrestest"
 	"gotong.dev/gotong/internal/store/storetest"
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
@@ -76,10 +77,10 @@ func (n noting) Submit(
 	n.Whole.Submit(ctx, batch, announce, done)
 }
 
-// TestRehearsal: up from one machine to SurrealDB 3.x, over to 2.6.x and back,
-// by the real program. In each store the log lives on; in each the next people
-// see what the last ones saw; and what was asked in any is answered in the end
-// as it was the first time.
+// TestRehearsal: up from one machine to SurrealDB 3.x, over to 2.6.x and PostgreSQL and
+// back, by the real program. In each, the next people see what the last ones saw. In all
+// but PostgreSQL the log lives on, and what was asked there is answered in the end as it
+// was the first time.
 func TestRehearsal(t *testing.T) {
 	if testing.Short() {
 		t.Skip("long; internal/copy has a shorter one")
@@ -88,20 +89,24 @@ func TestRehearsal(t *testing.T) {
 	began := time.Now()
 	places := []string{
 		"sqlite:" + filepath.Join(t.TempDir(), "first.db"), surrealtest.URL(t, surrealtest.V3),
-		surrealtest.URL(t, surrealtest.V2), "sqlite:" + filepath.Join(t.TempDir(), "last.db"),
+		surrealtest.URL(t, surrealtest.V2), postgrestest.Start(t).Fresh(), "sqlite:" + filepath.Join(t.TempDir(), "last.db"),
 	}
 	r := &rehearsal{t: t, program: build(t), http: new(tap).http(t), views: map[string]string{}, keys: map[gotong.Key]bool{}}
 	r.on(places[0], func(url string) { r.settle(url); r.liveOn(url, "the first store") })
 	rows := uint64(0)
 	for i, to := range places[1:] {
 		rows += r.move(places[i], to)
-		if i < 2 {
-			r.on(to, func(url string) { r.arrive(url); r.liveOn(url, fmt.Sprint("store ", i+2)) })
+		if i < len(places)-2 {
+			r.on(to, func(url string) {
+				if r.arrive(url); i < 2 {
+					r.liveOn(url, fmt.Sprint("store ", i+2))
+				}
+			})
 		}
 	}
 	old := len(r.asked) + len(r.told)
-	events := r.end(places[3])
-	t.Logf("SQLite, 3.x, 2.6.x, SQLite in %.1f s: %d events and %d documents the same in each, %d rows moved, %d old requests answered as at first",
+	events := r.end(places[4])
+	t.Logf("SQLite, 3.x, 2.6.x, PostgreSQL, SQLite in %.1f s: %d events and %d documents the same in each, %d rows moved, %d old requests answered as at first",
 		time.Since(began).Seconds(), events, len(r.keys), rows, old)
 }
 
