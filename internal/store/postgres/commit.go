@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -29,6 +30,9 @@ func (s *Store) settle(ctx context.Context, commits []store.Commit) ([]store.Out
 		var p *store.Plan
 		l := &locking{need: &need, erases: erases, partitions: slices.Sorted(maps.Keys(partitions))}
 		err := s.transact(ctx, sqlstore.How{}, func(b sqlstore.Batch) { l.ask(b, s.Now()) }, func(b sqlstore.Batch) error {
+			if err := l.whole(); err != nil {
+				return err
+			}
 			p = store.Decide(&l.view, commits, sent...)
 			switch {
 			case len(p.Written) > 0:
@@ -63,6 +67,7 @@ type locking struct {
 	need       *store.Need
 	erases     []store.EventKey
 
+	locked  int // partitions
 	view    store.View
 	numbers map[gotong.Stream]int64
 	present map[gotong.Key]bool // registers that have a row, expired or not
@@ -87,7 +92,8 @@ func (l *locking) ask(b sqlstore.Batch, now gotong.Instant) {
 		Origins: map[store.EventKey]gotong.RequestKey{},
 	}
 	l.numbers, l.present = map[gotong.Stream]int64{}, map[gotong.Key]bool{}
-	b.Ask(func(row sqlstore.Row) error { return scanPosition(row, &l.view.Positions) }, lockPartitions, l.partitions)
+	l.locked = 0
+	b.Ask(func(row sqlstore.Row) error { l.locked++; return scanPosition(row, &l.view.Positions) }, lockPartitions, l.partitions)
 	names := slices.Sorted(slices.Values(texts(l.need.Heads)))
 	b.Write(addStreams, names)
 	b.Ask(func(row sqlstore.Row) error {
@@ -109,6 +115,14 @@ func (l *locking) ask(b sqlstore.Batch, now gotong.Instant) {
 	if len(l.erases) > 0 {
 		l.readOrigins(b)
 	}
+}
+
+// whole returns an error if a partition has no row: its positions would begin again.
+func (l *locking) whole() error {
+	if l.locked < len(l.partitions) {
+		return fmt.Errorf("%w: the table partitions lacks a row", store.ErrCorrupt)
+	}
+	return nil
 }
 
 func (l *locking) readOrigins(b sqlstore.Batch) {

@@ -27,6 +27,7 @@ func TestCommits(t *testing.T) {
 	t.Run("synchronous_commit", func(t *testing.T) { synced(t, server.Schema()) })
 	t.Run("tail", func(t *testing.T) { tailSkipsNothing(t, server.Schema()) })
 	t.Run("isolation", func(t *testing.T) { isolated(t, server.Schema()) })
+	t.Run("a partition without its row", func(t *testing.T) { lostPartition(t, server.Schema()) })
 	t.Run("leftover streams", func(t *testing.T) { leftover(t, server.Schema()) })
 }
 
@@ -163,6 +164,19 @@ func isolated(t *testing.T, address string) {
 	exec(t, c, "COMMIT")
 	if err := <-done; !errors.Is(err, store.ErrSealed) {
 		t.Errorf("the store is sealed; the write returned %v", err)
+	}
+}
+
+// lostPartition: no position is assigned twice if somebody deletes the row of a partition.
+func lostPartition(t *testing.T, address string) {
+	t.Helper()
+	s := opened(t, address, Options{})
+	m := storetest.NewMaker(s.Epoch())
+	commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 1})
+	exec(t, connected(t, address), "DELETE FROM partitions")
+	_, err := store.CommitAll(t.Context(), s, []store.Commit{m.Peek(storetest.Draft{Stream: "thread/b", Home: "thread/a", Events: 1})})
+	if !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("committed: %v", err)
 	}
 }
 

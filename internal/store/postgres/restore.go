@@ -40,7 +40,7 @@ func restore(step *store.Restoring) (ask func(sqlstore.Batch), tell func(sqlstor
 				return err
 			}, selectLast, texts(l.need.Heads))
 		}, func(b sqlstore.Batch) error {
-			if err := l.follow(step, p.Heads, last); err != nil {
+			if err := cmp.Or(l.whole(), l.follow(step, p.Heads, last)); err != nil {
 				return err
 			}
 			l.write(b, p)
