@@ -3,6 +3,7 @@ package app_test
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"image"
@@ -17,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"gotong.dev/gotong/client"
+	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/config"
 )
 
@@ -213,6 +216,25 @@ func TestAFileIsForThoseWhoSeeItsMessage(t *testing.T) {
 		t.Errorf("after the deletion: %d", resp.StatusCode)
 	}
 	o.until("the bytes are removed", func() bool { return len(o.kept()) == 0 })
+}
+
+func TestTheFilesOfAnErasedMessageAreRemoved(t *testing.T) {
+	var secret []byte
+	o := startOffice(t, func(c *config.Config) { secret, _ = base64.StdEncoding.DecodeString(c.SigningKey) })
+	operator, err := auth.OperatorToken(secret, o.clock.Now(), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann := o.ann.AccessToken
+	id := o.post(ann, o.must(ann, form{"a.txt", []byte("a")}).ID, o.must(ann, form{"b.txt", []byte("b")}).ID)
+	var m client.Message
+	o.call(0, ann, http.MethodGet, o.path+"/messages/"+id, nil, &m)
+	if n := len(o.kept()); n != 2 {
+		t.Fatalf("%d files are kept, want 2", n)
+	}
+	o.call(0, operator, http.MethodPost, "/v1/admin/erasures",
+		map[string]any{"stream": o.topic, "seqs": []uint64{m.Seq}, "reason": "by order"}, nil)
+	o.until("the bytes of both are removed", func() bool { return len(o.kept()) == 0 })
 }
 
 func TestALinkEndsWithWhatItRestsOn(t *testing.T) {

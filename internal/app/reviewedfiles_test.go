@@ -82,6 +82,7 @@ func reviewFiles(t *testing.T, o *office) {
 	if status, _ := o.ask(0, o.bob.AccessToken, http.MethodPost, "/v1/moderations/"+content+"/open", nil); status != http.StatusForbidden {
 		t.Errorf("the author opens their message: %d", status)
 	}
+	use("what the report opened with it, of the held message", http.StatusNotFound, list[1][0].URL)
 	if list = open(); len(list) != 1 || len(list[0]) != 1 {
 		t.Fatalf("the hold opens %+v", list)
 	}

@@ -66,6 +66,9 @@ func TestAPasswordIsChanged(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	o = h.own(t, "c1", here)
+	o.Principal.Foreign = true
+	wantCode(t, h.ChangePassword(t.Context(), o, newPass), gotong.CodeNotFound) // another issuer vouches for them, not this server
 	if !h.alive(t, there) {
 		t.Fatal("a login ended for nothing")
 	}

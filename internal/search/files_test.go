@@ -46,16 +46,19 @@ func TestErasedFileNamesLeaveTheIndex(t *testing.T) {
 		return w.do(ani, own, thread.CmdEdit, thread.Edit{MessageID: id, Body: "jahe"}).EventIDs[0]
 	}
 	plain, edited, raced, removed := post("gelatik.pdf"), post("merpati.pdf"), post("kutilang.pdf"), post("kenari.pdf")
+	deleted := post("punai.pdf")
 	w.check(w.run.CatchUp(t.Context()))
 	edits := []gotong.EventID{edit(edited), edit(raced), edit(removed)}
+	edit(deleted)
 	w.check(w.run.CatchUp(t.Context()))
-	words := []string{"gelatik", "merpati", "kutilang", "kenari"}
+	words := []string{"gelatik", "merpati", "kutilang", "kenari", "punai"}
 	for _, word := range words {
 		if got := w.find(ani, word, 5); len(got) != 1 || in(word) == 0 {
 			t.Errorf("before, %s finds %q, and is in the file %d times", word, got, in(word))
 		}
 	}
 	w.do(ani, own, thread.CmdDelete, thread.Delete{MessageID: removed})
+	w.do(ani, own, thread.CmdDelete, thread.Delete{MessageID: deleted})
 	for _, list := range [][]gotong.EventID{{plain}, {edited, edits[0]}, {raced}, {removed, edits[2]}} {
 		w.clock.Pass(time.Second)
 		w.do(admin, own, gotong.CmdErase, gotong.Erase{Events: list, Reason: "by order"})

@@ -163,6 +163,13 @@ func TestAPlatformAdminAppointsWhereNoOwnerCanAct(t *testing.T) {
 	if !w.Access(s, viewer(dewi)).Sees(secret.Seq, "") {
 		t.Fatal("added as others are, and sees less than they")
 	}
+	during := post(w, citra, "during")
+	w.Do(dewi, s, thread.Leave{})
+	disable(w, citra)
+	w.Do(boss, s, thread.Appoint{UserID: "dewi", Members: []string{"ani", "budi", "citra"}})
+	if a := w.Access(s, viewer(dewi)); a.Sees(secret.Seq, "") || a.Sees(during.Seq, "") {
+		t.Fatal("a former member was appointed as an outsider, and sees what was before")
+	}
 }
 
 func TestNobodyIsAppointedWhereMembersAreBorrowed(t *testing.T) {

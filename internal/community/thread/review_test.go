@@ -210,7 +210,7 @@ func TestPolicyDecidesWhetherAdviceHolds(t *testing.T) {
 func TestNewcomersAreReviewedFirst(t *testing.T) {
 	w := lent(t, thread.Public, "")
 	w.Do(ani, g, group.Update{Policy: &gotong.Policy{NewcomerHours: 24}})
-	w.Do(ani, g, group.Add{UserID: "dewi"})
+	joined := w.Do(ani, g, group.Add{UserID: "dewi"})[0]
 	events := w.Do(dewi, s, thread.Post{Body: "new here"})
 	if len(events) != 2 || events[1].Type != thread.EvHeld || bodyOf(w, ani, events[0].Seq) != "" || bodyOf(w, dewi, events[0].Seq) != "new here" {
 		t.Fatalf("%+v", events)
@@ -223,7 +223,11 @@ func TestNewcomersAreReviewedFirst(t *testing.T) {
 	if len(edit) != 2 || bodyOf(w, ani, events[0].Seq) != "" {
 		t.Errorf("the edit is not held: %+v", edit)
 	}
-	w.Pass(25 * time.Hour)
+	w.Pass(joined.At.Add(24*time.Hour).Sub(w.Now()) - time.Millisecond - time.Microsecond) // a command takes a millisecond
+	if events := w.Do(dewi, s, thread.Post{Body: "the last moment"}); len(events) != 2 {
+		t.Errorf("not held: %+v", events)
+	}
+	w.Pass(time.Microsecond - time.Millisecond)
 	if events := w.Do(dewi, s, thread.Post{Body: "a day later"}); len(events) != 1 {
 		t.Errorf("still held: %+v", events)
 	}

@@ -70,6 +70,9 @@ func TestErasedTitles(t *testing.T) {
 	w := communitytest.Run(t, thread.Kind())
 	first := w.Do(ani, s, thread.Create{ScopeID: "rt05", Privacy: thread.Public, Title: thread.Title{Name: "one", Topic: "topic", Icon: "👍"}})[0]
 	second := w.Do(ani, s, thread.Update{Name: new("two")})[0]
+	for _, actor := range []gotong.Actor{ani, mod} {
+		w.Refuse(actor, s, gotong.Erase{Events: []gotong.EventID{first.ID}, Reason: "x"}, gotong.CodeForbidden)
+	}
 	erase := func(e gotong.Event) thread.Title {
 		w.Do(boss, s, gotong.Erase{Events: []gotong.EventID{e.ID}, Reason: "by order"})
 		return docOf(t, w).Title

@@ -123,8 +123,8 @@ func TestAnUploadIsCollectedUnlessItIsInAMessage(t *testing.T) {
 			w.Do(server, s, upload.Collect{})
 		}
 		w.Idle(server, s, upload.Collect{})
-		if u := docOf(w, s); u.State != upload.Collected || u.Name != "" {
-			t.Errorf("%+v", u)
+		if u := docOf(w, s); u.State != upload.Collected || u.Name != "" || w.Event(s, 1).Content != nil {
+			t.Errorf("%+v %+v", u, w.Event(s, 1).Content)
 		}
 		if d := w.Event(s, w.Head(s).Seq).Data.(upload.Ended); d.Bytes != bytes || d.Owner != "ani" || d.Open != (s == open) {
 			t.Errorf("%+v", d)
@@ -145,8 +145,8 @@ func TestAnUploadEndsWithTheErasureOfItsMessage(t *testing.T) {
 	e := w.Do(budi, in, thread.Post{Body: "Foto", Attachments: []string{s.ID()}})[0]
 	w.Do(boss, in, gotong.Erase{Events: []gotong.EventID{e.ID}, Reason: "court order"})
 	w.Do(server, s, upload.Erase{})
-	if u := docOf(w, s); u.State != upload.Erased || u.Name != "" {
-		t.Errorf("%+v", u)
+	if u := docOf(w, s); u.State != upload.Erased || u.Name != "" || w.Event(s, 1).Content != nil {
+		t.Errorf("%+v %+v", u, w.Event(s, 1).Content)
 	}
 }
 

@@ -110,6 +110,9 @@ func TestAWebhookSeesWhatItsPlaceShows(t *testing.T) {
 
 	w.Refuse(siti, inner, gotong.AddWebhook{WebhookID: "whk-1"}, gotong.CodeNotFound)
 	w.Refuse(wati, inner, gotong.AddWebhook{WebhookID: "whk-1"}, gotong.CodeNotFound) // an admin of the group, but no member
+	w.Do(budi, inner, thread.Add{UserID: "boss"})
+	w.Refuse(boss, inner, gotong.AddWebhook{WebhookID: "whk-1"}, gotong.CodeForbidden) // who may only remove it
+	w.Do(boss, inner, thread.Leave{})
 	w.Refuse(siti, affair, gotong.AddWebhook{WebhookID: "whk-1"}, gotong.CodeForbidden)
 	w.Refuse(wati, far, gotong.AddWebhook{WebhookID: "whk-1"}, gotong.CodeNotFound) // of another group
 	for s, remove := range map[gotong.Stream]any{inner: thread.Remove{UserID: "whk-1"}, affair: cases.Remove{UserID: "whk-1"}} {
@@ -199,7 +202,7 @@ func TestItEndsWithTheRightOfItsRegistrant(t *testing.T) {
 			w.Do(wati, rt, group.SetRole{UserID: "siti", Role: group.Admin})
 			w.Do(wati, hook, webhook.Register{ScopeID: "ent-rt"})
 			w.Do(budi, inner, gotong.AddWebhook{WebhookID: "whk-1"})
-			first := say(w, open)
+			first, said := say(w, open), say(w, inner)
 			w.Idle(communitytest.System(), hook, webhook.End{Why: webhook.Lapsed}) // too early
 			lose(w)
 			for _, s := range []gotong.Stream{open, inner, rt} {
@@ -208,13 +211,16 @@ func TestItEndsWithTheRightOfItsRegistrant(t *testing.T) {
 				}
 			}
 			w.Do(communitytest.System(), hook, webhook.End{Why: webhook.Lapsed})
-			missed := say(w, open)
+			missed, unheard := say(w, open), say(w, inner)
 			w.Refuse(siti, hook, webhook.Enable{}, gotong.CodeConflict)
 			w.Do(siti, hook, webhook.TakeOver{})
-			later := say(w, open)
+			later, heard := say(w, open), say(w, inner)
 			sees(t, w, open, first, true)
 			sees(t, w, open, missed, false)
 			sees(t, w, open, later, true)
+			sees(t, w, inner, said, true)
+			sees(t, w, inner, unheard, false)
+			sees(t, w, inner, heard, true)
 			w.Do(siti, hook, webhook.End{})
 			w.Refuse(siti, hook, webhook.TakeOver{}, gotong.CodeConflict)
 			if w.Access(open, viewer).Readable {
