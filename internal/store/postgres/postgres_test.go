@@ -14,13 +14,17 @@ import (
 	"gotong.dev/gotong/internal/store/storetest"
 )
 
+// TestStore: the store is what the port says, and no statement that this took reads all
+// of a table.
 func TestStore(t *testing.T) {
-	server := postgrestest.Start(t)
+	server, all := postgrestest.Start(t), &statements{types: map[string][]string{}}
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
 		t.Helper()
 		address := server.Schema()
 		open := func(address string, o storetest.Options) (store.Whole, error) {
-			return Open(t.Context(), address, Options{Collections: o.Collections, Now: o.Now})
+			s, err := Open(t.Context(), address, Options{Collections: o.Collections, Now: o.Now})
+			all.collections = o.Collections
+			return recorded{s, all}, err
 		}
 		return storetest.Harness{
 			Properties: Properties,
@@ -39,6 +43,7 @@ func TestStore(t *testing.T) {
 			},
 		}
 	})
+	all.explain(t, server.Schema())
 }
 
 // TestModel: this store and the reference cannot be told apart. It prepares no
