@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -28,6 +29,7 @@ func TestCommits(t *testing.T) {
 	t.Run("tail", func(t *testing.T) { tailSkipsNothing(t, server.Schema()) })
 	t.Run("isolation", func(t *testing.T) { isolated(t, server.Schema()) })
 	t.Run("a partition without its row", func(t *testing.T) { lostPartition(t, server.Schema()) })
+	t.Run("forms", func(t *testing.T) { forms(t, server.Schema()) })
 	t.Run("leftover streams", func(t *testing.T) { leftover(t, server.Schema()) })
 }
 
@@ -177,6 +179,22 @@ func lostPartition(t *testing.T, address string) {
 	_, err := store.CommitAll(t.Context(), s, []store.Commit{m.Peek(storetest.Draft{Stream: "thread/b", Home: "thread/a", Events: 1})})
 	if !errors.Is(err, store.ErrCorrupt) {
 		t.Errorf("committed: %v", err)
+	}
+}
+
+// forms: what the role has for the form of values changes none, also where nothing is prepared.
+func forms(t *testing.T, address string) {
+	t.Helper()
+	s := opened(t, address+"&default_query_exec_mode=exec&array_nulls=off&bytea_output=escape&datestyle=SQL,DMY", Options{})
+	m := storetest.NewMaker(s.Epoch())
+	commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 2})
+	snap, err := s.Load(t.Context(), store.Need{Events: []store.EventRange{{Stream: "thread/a", To: 9}}})
+	if err != nil || len(snap.Events[0]) != 2 {
+		t.Errorf("%+v %v", snap.Events, err)
+	}
+	at, err := s.Time(t.Context())
+	if err != nil || at.Time().Before(time.Now().Add(-time.Hour)) {
+		t.Errorf("%v %v", at, err)
 	}
 }
 

@@ -21,7 +21,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -180,9 +179,8 @@ func (s *Store) Close() error {
 
 // Time returns the time of the server's clock.
 func (s *Store) Time(ctx context.Context) (at gotong.Instant, err error) {
-	var now time.Time
-	err = s.pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now)
-	return gotong.InstantOf(now), err
+	err = s.pool.QueryRow(ctx, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint").Scan(&at) // in any DateStyle
+	return at, err
 }
 
 func (s *Store) checkClock(ctx context.Context) error { return s.Clock.Compare(ctx, s.Time) }

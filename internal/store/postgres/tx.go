@@ -141,12 +141,12 @@ func (s *Store) read(ctx context.Context, ask func(sqlstore.Batch)) error {
 		b := &batch{}
 		b.Write("BEGIN READ ONLY, ISOLATION LEVEL REPEATABLE READ")
 		b.Ask(func(row sqlstore.Row) error {
-			var timeline string
-			if err := row.Scan(&timeline); err != nil {
+			var timeline, set string
+			if err := row.Scan(&timeline, &set); err != nil {
 				return err
 			}
 			return s.guard.See(timeline)
-		}, "SELECT "+primary.SelectTimeline)
+		}, "SELECT "+primary.SelectTimeline+", "+setForms)
 		ask(b)
 		b.Write("COMMIT")
 		err = trip(ctx, c, b)
@@ -173,6 +173,10 @@ var errNothing = errors.New("postgres: nothing to write")
 // because a database can hold several logs, and a search_path several schemas.
 const gate = "(" + "1198486631, 'meta'::regclass::oid::int)"
 
+// setForms has bytes come as pgx reads them where it prepares nothing. (array_nulls is for
+// the same case: else the server would take a NULL in an array for the text.)
+const setForms = "set_config('bytea_output', 'hex', true)"
+
 // A transaction looks rows up by their keys. It plans its statements once, without a
 // look at how many rows a table has: else a plan made for an empty table, which reads
 // all of it, would serve until statistics are taken, and other plans would be made anew
@@ -180,7 +184,7 @@ const gate = "(" + "1198486631, 'meta'::regclass::oid::int)"
 const (
 	selectLimits = `SELECT set_config('lock_timeout', '15s', true), set_config('idle_in_transaction_session_timeout', '10s', true),
 		set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_hashjoin', 'off', true),
-		set_config('enable_mergejoin', 'off', true)`
+		set_config('enable_mergejoin', 'off', true), set_config('array_nulls', 'on', true), ` + setForms
 	selectLazy   = selectLimits + ", set_config('synchronous_commit', 'off', true)"
 	selectClosed = `SELECT coalesce(max(value) FILTER (WHERE name = 'sealed'), ''),
 		coalesce(max(value) FILTER (WHERE name = 'progress'), ''), coalesce(max(value) FILTER (WHERE name = 'epoch'), ''),
