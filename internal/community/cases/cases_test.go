@@ -124,6 +124,45 @@ func TestQuorum(t *testing.T) {
 	}
 }
 
+// TestWhatTheVotesGive: at the bounds of quorum and threshold, and with the yes of a role.
+func TestWhatTheVotesGive(t *testing.T) {
+	kind, _ := rules(cases.BuiltIn())
+	s, pic := cases.StreamOf("ani", "r1"), []cases.Role{cases.PIC}
+	for name, c := range map[string]struct {
+		choices []cases.Choice // the first is of a PIC
+		yesOf   []cases.Role
+		want    cases.Why
+	}{
+		"one too few":      {[]cases.Choice{cases.Yes, cases.Yes}, nil, cases.WhyQuorum},
+		"just enough":      {[]cases.Choice{cases.Yes, cases.Yes, cases.Yes}, nil, cases.WhyPassed},
+		"with abstentions": {[]cases.Choice{cases.Yes, cases.Abstain, cases.Abstain}, nil, cases.WhyPassed},
+		"a tie":            {[]cases.Choice{cases.Yes, cases.No, cases.Abstain}, nil, cases.WhyThreshold},
+		"its yes":          {[]cases.Choice{cases.Yes, cases.Yes, cases.No}, pic, cases.WhyPassed},
+		"its no":           {[]cases.Choice{cases.No, cases.Yes, cases.Yes}, pic, cases.WhyYesOf},
+	} {
+		g := cases.Gate{Phase: cases.InVote, Proposed: cases.Proposed{
+			Seq: 2, Voters: 10, ClosesAt: 5, Terms: cases.Terms{Quorum: 30, Threshold: 50, YesOf: c.yesOf},
+		}}
+		for i, choice := range c.choices {
+			b := cases.Ballot{UserID: gotong.SeqName(uint64(i)), Seq: uint64(3 + i), Choice: choice, TrackRoles: []cases.Role{cases.Participant}}
+			if i == 0 {
+				b.TrackRoles = pic
+			}
+			g.Ballots = append(g.Ballots, b)
+		}
+		state := gotong.NewState(s, gotong.Head{Seq: 9})
+		state.SetDoc(cases.CaseKey(s.ID()), cases.Case{Gate: 2, Home: "scope/rt05"})
+		state.SetDoc(cases.GateKey(s.ID(), 2), g)
+		d, err := kind.Decide(state, gotong.Command{Stream: s, Actor: system, Data: cases.Close{Gate: 2, Due: 5}, Now: 5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tally, _ := d.Facts[0].Data.(cases.Tallied); tally.Why != c.want {
+			t.Errorf("%s: %q, want %q", name, tally.Why, c.want)
+		}
+	}
+}
+
 // TestFastTrack: somebody else approves, a vote ratifies, and without a pass the
 // step is undone.
 func TestFastTrack(t *testing.T) {
@@ -190,9 +229,13 @@ func TestStricterGates(t *testing.T) {
 	v.close(v.propose(cases.Propose{To: "bahas"}).Seq)
 	v.Refuse(ani, v.s, cases.Propose{From: "bahas", To: "rancang", Profile: "simple"}, gotong.CodeInvalid)
 	v.Refuse(ani, v.s, cases.Propose{From: "bahas", To: "garap"}, gotong.CodeNoSuchStep)
-	if g := v.propose(cases.Propose{To: "rancang"}); g.Terms.Gate != cases.Vote {
+	v.Refuse(ani, v.s, cases.Propose{From: "keresahan", To: "bahas"}, gotong.CodeNoSuchStep)
+	g := v.propose(cases.Propose{To: "rancang"})
+	if g.Terms.Gate != cases.Vote {
 		t.Errorf("of five voters: %+v", g)
 	}
+	v.Do(ani, v.s, cases.Leave{})
+	v.Refuse(ani, v.s, cases.Withdraw{Gate: g.Seq}, gotong.CodeForbidden) // no longer a member
 }
 
 // TestSpending needs a yes of the PIC and one of the treasurer.
@@ -202,6 +245,7 @@ func TestSpending(t *testing.T) {
 	v.Do(ani, v.s, cases.Seating{UserID: "citra", TrackRoles: []cases.Role{cases.Bendahara, cases.Saksi}})
 	v.Refuse(ani, v.s, cases.Seating{UserID: "dedi", TrackRoles: []cases.Role{cases.PIC, cases.Bendahara}}, gotong.CodeInvalid)
 	v.Refuse(ani, v.s, cases.Seating{UserID: "dedi", TrackRoles: []cases.Role{cases.Humas}}, gotong.CodeInvalid)
+	v.Refuse(budi, v.s, cases.Remove{UserID: "ani"}, gotong.CodeForbidden) // a PIC removes no author
 	for _, to := range []string{"bahas", "rancang"} {
 		v.close(v.propose(cases.Propose{To: to}).Seq)
 	}
@@ -301,6 +345,30 @@ func (v *village) propose2() cases.Gate {
 	return v.propose(cases.Propose{To: "rancang"})
 }
 
+// TestNoLaxerGateIsChosen, whatever it is laxer in.
+func TestNoLaxerGateIsChosen(t *testing.T) {
+	tracks, err := cases.Load(map[string][]byte{"ronda.yaml": []byte(`
+profiles:
+  strict: {gate: vote, window: 24h, quorum: 30, threshold: 60, secret: true}
+  lower:  {gate: vote, window: 24h, quorum: 30, threshold: 50, secret: true}
+  shown:  {gate: vote, window: 24h, quorum: 30, threshold: 60}
+  agreed: {gate: consent, window: 24h, vote: strict}
+  hasty:  {gate: consent, window: 12h, vote: strict}
+tracks: {ronda: {stages: [keresahan, bahas, rancang], edges: [
+  {from: keresahan, to: bahas, gate: strict}, {from: keresahan, to: rancang, gate: agreed}, {from: bahas, to: rancang, gate: strict}]}}
+`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, g := rules(tracks)
+	v := &village{World: communitytest.Run(t, c, g, user.Kind()), t: t, s: cases.StreamOf("ani", "r1")}
+	v.Do(ani, v.s, cases.Create{ScopeID: "rt05", Track: "ronda", Title: "Selokan mampet", Privacy: cases.Public})
+	for profile, to := range map[string]string{"lower": "bahas", "shown": "bahas", "hasty": "rancang"} {
+		v.Refuse(ani, v.s, cases.Propose{From: "keresahan", To: to, Profile: profile}, gotong.CodeInvalid)
+	}
+	v.propose(cases.Propose{To: "rancang", Profile: "strict"})
+}
+
 // TestPartiesOfADispute: the author and the PICs are parties, also if they did nothing;
 // another member who did nothing is none.
 func TestPartiesOfADispute(t *testing.T) {
@@ -314,15 +382,16 @@ tracks: {ronda: {stages: [keresahan, bahas], edges: [{from: keresahan, to: bahas
 	c, g := rules(tracks)
 	v := &village{World: communitytest.Run(t, c, g, user.Kind()), t: t, s: cases.StreamOf("ani", "r1")}
 	v.Do(ani, v.s, cases.Create{ScopeID: "rt05", Track: "ronda", Title: "Selokan mampet", Privacy: cases.Public})
-	for who, role := range map[string]cases.Role{"budi": cases.PIC, "citra": cases.PIC, "dedi": cases.Participant} {
+	for who, role := range map[string]cases.Role{"budi": cases.PIC, "citra": cases.PIC, "dedi": cases.Participant, "eka": cases.Participant} {
 		v.Do(ani, v.s, cases.Seating{UserID: who, TrackRoles: []cases.Role{role}})
 	}
 	gate := v.Do(budi, v.s, cases.Propose{From: "keresahan", To: "bahas"})[0].Seq
 	v.Do(budi, v.s, cases.Cast{Gate: gate, Choice: cases.Yes})
+	v.Do(eka, v.s, cases.Cast{Gate: gate, Choice: cases.Abstain})
 	v.close(gate)
 	v.Do(budi, v.s, cases.Dispute{Gate: gate, Reason: "Masih mampet"})
 	decision := cases.Resolve{Gate: gate, Confirm: true, Reason: "Sudah lancar"}
-	for _, party := range []string{"ani", "budi", "citra"} {
+	for _, party := range []string{"ani", "budi", "citra", "eka"} {
 		v.Refuse(communitytest.Moderator(party), v.s, decision, gotong.CodeForbidden)
 	}
 	v.Do(communitytest.Moderator("dedi"), v.s, decision)

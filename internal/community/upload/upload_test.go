@@ -134,6 +134,9 @@ func TestAnUploadIsCollectedUnlessItIsInAMessage(t *testing.T) {
 	w.Idle(server, used, upload.Collect{})
 	w.Refuse(ani, in, thread.Post{Body: "x", Attachments: []string{done.ID()}}, gotong.CodeInvalid)
 	w.Do(ani, in, thread.Delete{MessageID: e.ID})
+	if d := w.Event(in, e.Seq).Data.(thread.Posted); d.Uploads != nil {
+		t.Errorf("a deleted message names %q", d.Uploads)
+	}
 	w.Do(server, used, upload.Erase{})
 	w.Idle(server, used, upload.Erase{})
 	w.Refuse(ani, in, thread.Post{Body: "x", Attachments: []string{used.ID()}}, gotong.CodeInvalid)
