@@ -370,6 +370,11 @@ func TestAResetTokenWorksOnce(t *testing.T) {
 	g := h.signUp(t, siti("r1"))
 	token, _, err := h.ResetToken(t.Context(), g.UserID)
 	wantCode(t, err, "")
+	for _, sort := range []string{"r1", "d1"} { // no text of the server serves as one of another sort
+		if _, ok := h.tokens.unseal(token, sort, 4); ok {
+			t.Errorf("a reset token is taken for %s", sort)
+		}
+	}
 	var first error
 	race.before = func() { first = h.Reset(t.Context(), "p1", token, newPass, uncounted) }
 	second := h.Reset(t.Context(), "p2", token, "satu lagi 2026", uncounted)

@@ -124,7 +124,7 @@ func TestTheTextsOfReportsGoWithTheMessage(t *testing.T) {
 }
 
 // TestAMessageFromBeforeHasNoModeration: a member who may not see a message does not learn
-// how it was decided about.
+// how it was decided about, not even as an admin.
 func TestAMessageFromBeforeHasNoModeration(t *testing.T) {
 	v := newVillage(t)
 	v.ani.do("PUT", v.th+"/history", map[string]any{"policy": "from_join"}).want(200)
@@ -133,6 +133,13 @@ func TestAMessageFromBeforeHasNoModeration(t *testing.T) {
 	v.ani.post(v.th+"/members", map[string]any{"user_id": v.dewi.id}).want(201)
 	v.citra.get("/v1/moderations/" + content).want(200)
 	v.dewi.get("/v1/moderations/"+content).problem(404, gotong.CodeNotFound)
+	v.ani.post("/v1/moderations", map[string]any{"content_id": content, "moderation_action": "hold_for_review"}).want(201)
+	v.ani.post(v.th+"/members/"+v.dewi.id+"/role", map[string]any{"role": "admin"}).want(200)
+	for p, waits := range map[*person]bool{v.ani: true, v.dewi: false} {
+		if a := string(p.get(v.th + "/reviews").want(200).body); strings.Contains(a, "KENARI") != waits {
+			t.Errorf("what waits for %s: %s", p.name, a)
+		}
+	}
 }
 
 // report files a report without the edge, which would not accept one on a message that is gone.
