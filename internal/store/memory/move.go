@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -64,37 +65,31 @@ func (s *Store) Rows(ctx context.Context, section store.Section, after string, l
 	err = s.read(ctx, func() error {
 		switch section {
 		case store.AllStreams:
-			rows.Streams, rows.Next = page(s.heads, after, limit, func(k gotong.Stream) string { return string(k) },
+			rows.Streams, rows.Next = page(maps.All(s.heads), after, limit, func(k gotong.Stream) string { return string(k) },
 				func(k gotong.Stream, h gotong.Head) store.StreamRow { return store.StreamRow{Stream: k, Head: h} })
 		case store.AllRecords:
-			rows.Records, rows.Next = page(s.records, after, limit,
+			rows.Records, rows.Next = page(maps.All(s.records), after, limit,
 				func(k gotong.RequestKey) string { return mark(string(k.Stream), k.Actor, k.RequestID) },
 				func(_ gotong.RequestKey, r store.Record) store.Record { return cloneRecord(r) })
 		case store.AllClaims:
-			rows.Claims, rows.Next = page(s.claims, after, limit, func(k gotong.Claim) string { return mark(k.Space, k.Name) },
+			rows.Claims, rows.Next = page(maps.All(s.claims), after, limit, func(k gotong.Claim) string { return mark(k.Space, k.Name) },
 				func(k gotong.Claim, by gotong.Stream) store.ClaimRow { return store.ClaimRow{Claim: k, Stream: by} })
 		case store.AllRegisters:
-			rows.Registers, rows.Next = page(s.live(), after, limit, keyMark,
+			rows.Registers, rows.Next = page(s.live, after, limit, keyMark,
 				func(_ gotong.Key, r store.Register) store.Register { return r })
 		case store.AllCursors:
 			moved := maps.Clone(s.cursors)
 			maps.DeleteFunc(moved, func(_ store.CursorKey, at uint64) bool { return at == 0 })
-			rows.Cursors, rows.Next = page(moved, after, limit,
+			rows.Cursors, rows.Next = page(maps.All(moved), after, limit,
 				func(k store.CursorKey) string { return mark(k.Reader, fmt.Sprintf("%02d", k.Partition)) },
 				func(k store.CursorKey, at uint64) store.CursorRow {
 					return store.CursorRow{Reader: k.Reader, Partition: k.Partition, Position: at}
 				})
 		case store.AllJobs:
-			rows.Jobs, rows.Next = page(s.jobs, after, limit, func(k jobKey) string { return mark(k.queue, k.id) },
+			rows.Jobs, rows.Next = page(maps.All(s.jobs), after, limit, func(k jobKey) string { return mark(k.queue, k.id) },
 				func(_ jobKey, j store.Job) store.Job { j.Body = slices.Clone(j.Body); return j })
 		case store.AllDocuments:
-			all := map[gotong.Key][]byte{}
-			for at, shelf := range s.documents {
-				for name, body := range shelf {
-					all[gotong.Key{Collection: at.collection, Owner: at.owner, Name: name}] = body
-				}
-			}
-			rows.Documents, rows.Next = page(all, after, limit, keyMark, func(k gotong.Key, body []byte) store.Document {
+			rows.Documents, rows.Next = page(s.allDocuments, after, limit, keyMark, func(k gotong.Key, body []byte) store.Document {
 				return store.Document{Key: k, Body: slices.Clone(body)}
 			})
 		default:
@@ -109,37 +104,61 @@ func mark(parts ...string) string { return strings.Join(parts, "\x00") }
 
 func keyMark(k gotong.Key) string { return mark(k.Collection, k.Owner, k.Name) }
 
-// live returns every register that has not expired.
-func (s *Store) live() map[gotong.Key]store.Register {
-	all := map[gotong.Key]store.Register{}
-	for at, shelf := range s.registers {
-		for name := range shelf {
-			key := gotong.Key{Collection: at.collection, Owner: at.owner, Name: name}
-			if r := s.register(key); r.Version > 0 {
-				all[key] = r
+// allDocuments calls yield with every document.
+func (s *Store) allDocuments(yield func(gotong.Key, []byte) bool) {
+	for at, shelf := range s.documents {
+		for name, body := range shelf {
+			if !yield(gotong.Key{Collection: at.collection, Owner: at.owner, Name: name}, body) {
+				return
 			}
 		}
 	}
-	return all
 }
 
-// page returns the rows after a mark, in order of their marks.
-func page[K comparable, V, R any](
-	all map[K]V, after string, limit int, mark func(K) string, read func(K, V) R,
-) (rows []R, next string) {
-	keys, marks := map[string]K{}, []string(nil)
-	for k := range all {
-		if at := mark(k); after == "" || at > after {
-			keys[at], marks = k, append(marks, at)
+// live calls yield with every register that has not expired.
+func (s *Store) live(yield func(gotong.Key, store.Register) bool) {
+	for at, shelf := range s.registers {
+		for name := range shelf {
+			key := gotong.Key{Collection: at.collection, Owner: at.owner, Name: name}
+			if r := s.register(key); r.Version > 0 && !yield(key, r) {
+				return
+			}
 		}
 	}
-	slices.Sort(marks)
-	if most := store.Bound(limit); len(marks) > most {
-		marks = marks[:most]
-		next = marks[most-1]
+}
+
+// page returns the rows after a mark, in order of their marks. It keeps no more rows
+// than it returns, because checks read every section in small pages.
+func page[K, V, R any](
+	all iter.Seq2[K, V], after string, limit int, mark func(K) string, read func(K, V) R,
+) (rows []R, next string) {
+	type row struct {
+		mark  string
+		key   K
+		value V
 	}
-	for _, at := range marks {
-		rows = append(rows, read(keys[at], all[keys[at]]))
+	var first []row
+	most, more := store.Bound(limit), false
+	for k, v := range all {
+		at := mark(k)
+		if after != "" && at <= after {
+			continue
+		}
+		if len(first) == most {
+			more = true
+			if at > first[most-1].mark {
+				continue
+			}
+			first = first[:most-1]
+		}
+		i, _ := slices.BinarySearchFunc(first, at, func(r row, at string) int { return strings.Compare(r.mark, at) })
+		first = slices.Insert(first, i, row{at, k, v})
+	}
+	if more {
+		next = first[most-1].mark
+	}
+	for _, r := range first {
+		rows = append(rows, read(r.key, r.value))
 	}
 	return rows, next
 }
