@@ -179,14 +179,21 @@ func checkReplication(ctx context.Context, r *run, f *findings) error {
 	return r.pg.survives(ctx, f)
 }
 
-// survives reports what the store says about acknowledged writes.
+// survives reports what the store says about acknowledged writes and its connections.
 func (p *onPostgres) survives(ctx context.Context, f *findings) error {
 	s, err := p.open(ctx)
 	if err != nil {
 		return err
 	}
 	if notes, ok := s.(interface{ Notes() []string }); ok {
-		f.goodf("%s", strings.Join(notes.Notes(), "; "))
+		for i, note := range notes.Notes() { // the first one is what a write survives, others are troubles
+			if i == 0 {
+				f.goodf("%s", note)
+				continue
+			}
+			seen, way, _ := strings.Cut(note, "; ")
+			f.warnf(way, "%s", seen)
+		}
 	}
 	return s.Close()
 }

@@ -159,8 +159,8 @@ func (s *Store) prepare(ctx context.Context) error {
 	return s.checkClock(ctx)
 }
 
-// Notes returns what an operator should know about the server, such as what an
-// acknowledged write survives.
+// Notes returns what an operator should know about the server: first what an
+// acknowledged write survives, then what is wrong with the connection.
 func (s *Store) Notes() []string { return s.notes }
 
 // Guard returns what the store knows of its servers, for other connections to them.
