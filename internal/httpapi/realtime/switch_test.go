@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -181,6 +182,26 @@ func TestFollowerGetsTheVisibleLogAcrossTransports(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAReactionFromAGapIsNotShown: a message that a reader sees comes without a reaction
+// from the time in which they were not a member.
+func TestAReactionFromAGapIsNotShown(t *testing.T) {
+	w := newWorld(t)
+	s := w.thread("ann", "bob")
+	w.do("ann", s, thread.CmdHistory, thread.SetHistory{Policy: thread.FromJoin})
+	post := w.do("bob", s, thread.CmdPost, thread.Post{Body: "Halo"})
+	w.remove("ann", s, "bob")
+	w.do("ann", s, thread.CmdReact, thread.React{MessageID: post.EventIDs[0], Emoji: "👍", On: true})
+	w.do("ann", s, thread.CmdAdd, thread.Add{UserID: "bob"})
+	for user, shown := range map[string]bool{"ann": true, "bob": false} {
+		watch := w.sse(user, "?cursor=start&stream="+string(s), "")
+		watch.want("subscribed")
+		if f := watch.want("events"); !strings.Contains(f.raw, "Halo") || strings.Contains(f.raw, "👍") != shown {
+			t.Errorf("%s gets %s", user, f.raw)
+		}
+		watch.close()
 	}
 }
 
