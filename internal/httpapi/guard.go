@@ -1,9 +1,11 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -137,11 +139,14 @@ func newID(now gotong.Instant) string {
 // public returns err as the client receives it. An internal error is logged
 // under the trace id.
 func (g *guard) public(ctx context.Context, err error) error {
-	if coded := store.Coded(err); coded != nil {
-		err = coded
-	} else if ctx.Err() != nil { // the client left before the end
-		err = store.CodedWrite(err)
+	coded := store.Coded(err)
+	if coded == nil && errors.Is(err, context.DeadlineExceeded) { // of a database that does not answer
+		g.note(ctx, err)
+		coded = store.CodedWrite(err)
+	} else if coded == nil && ctx.Err() != nil { // the client left before the end
+		coded = store.CodedWrite(err)
 	}
+	err = cmp.Or(coded, err)
 	g.note(ctx, err)
 	return problem(ctx, err)
 }
