@@ -93,7 +93,8 @@ func (n node) whole(indexes map[string]bool) (list []string) {
 	return list
 }
 
-// ofFixedSize are tables that have as many rows in a large log.
+// ofFixedSize are tables that have as many rows in a large log. The server's own, of which
+// it has statistics, are read the way that is faster.
 var ofFixedSize = []string{"partitions", "meta", "migrations"}
 
 // explain checks that every statement finds its rows by an index, also if it was
@@ -125,7 +126,7 @@ func (s *statements) explain(t *testing.T, address string) {
 		var plans []struct{ Plan node }
 		check(t, c.QueryRow(t.Context(), "EXPLAIN (FORMAT JSON) EXECUTE statement "+nulls).Scan(&plans))
 		for _, table := range plans[0].Plan.whole(indexes) {
-			if !slices.Contains(ofFixedSize, table) {
+			if !slices.Contains(ofFixedSize, table) && !strings.HasPrefix(table, "pg_") {
 				t.Errorf("reads all of %s: %s", table, sql)
 			}
 		}
