@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/search"
 	"gotong.dev/gotong/internal/store"
@@ -118,6 +120,57 @@ func TestSearchIsBounded(t *testing.T) {
 	w.chat.Patience = -1
 	w.server = w.node()
 	ani.get("/v1/search?query=kopi").problem(http.StatusServiceUnavailable, gotong.CodeBusy)
+}
+
+// TestASearchLeavesOutTheNamesOfWhatIsClosed: of a case whose group the user has left,
+// which their list still has, and of a thread from which they are removed while it is listed.
+func TestASearchLeavesOutTheNamesOfWhatIsClosed(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	g := ani.group("undangan")
+	member := map[string]any{"user_id": budi.id}
+	ani.post(g+"/members", member).want(http.StatusCreated)
+	affair := ani.post("/v1/cases", map[string]any{"scope_id": id(g), "track": "Tuntaskan", "title": "Kasus kenari"}).
+		want(http.StatusCreated).str("case_id")
+	ani.do(http.MethodPut, "/v1/cases/"+affair+"/members/"+budi.id, map[string]any{"track_roles": []string{"saksi"}}).want(http.StatusOK)
+	th := ani.post("/v1/chat/threads", map[string]any{"scope_id": "rt05", "privacy_level": "private", "name": "Arisan kenari"}).
+		want(http.StatusCreated).header.Get("Location")
+	ani.post(th+"/members", member).want(http.StatusCreated)
+	names := func(want int) {
+		t.Helper()
+		if got := listOf(budi.get("/v1/search?query=kenari").want(http.StatusOK), "names"); len(got) != want {
+			t.Errorf("found the names %v, want %d", got, want)
+		}
+	}
+	names(2)
+	ani.post(g+"/members/"+budi.id+"/remove", nil).want(http.StatusOK)
+	names(1)
+	removed := false
+	w.chat.Store = listing{w.chat.Store, func() {
+		if !removed {
+			removed = true
+			ani.do(http.MethodDelete, th+"/members/"+budi.id, nil).want(http.StatusOK)
+		}
+	}}
+	w.server = w.node()
+	names(0)
+	if !removed {
+		t.Error("no list of threads was read")
+	}
+}
+
+// listing is a store that calls a function each time that it has read a list of a user's threads.
+type listing struct {
+	store.Committer
+	then func()
+}
+
+func (l listing) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	snap, err := l.Committer.Load(ctx, need)
+	if slices.ContainsFunc(need.Ranges, func(r store.KeyRange) bool { return r.Collection == thread.OfUser }) {
+		l.then()
+	}
+	return snap, err
 }
 
 func listOf(a *answer, name string) (list []map[string]any) {
