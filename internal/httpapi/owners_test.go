@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,4 +107,23 @@ func TestTheLastAdminStays(t *testing.T) {
 	admin.post(self+"/role", map[string]any{"role": "user"}).problem(403, gotong.CodeForbidden)
 	admin.post("/v1/admin/users/"+other.id+"/disable", nil).want(200)
 	admin.get("/v1/auth/me").want(200)
+}
+
+// TestAPlatformModeratorListsNoMembers of what they are no member of, though they may act
+// on one member and get that one as the answer.
+func TestAPlatformModeratorListsNoMembers(t *testing.T) {
+	w := newWorld(t)
+	ani, budi, mod := w.signUp("ani"), w.signUp("budi"), w.withRole("mod", gotong.RoleModerator)
+	th := ani.thread("public")
+	budi.post(th+"/join", nil).want(200)
+	if a := mod.post(th+"/members/"+budi.id+"/mute", map[string]any{"until_ms": w.now().Milli() + 60_000}).want(200); !strings.Contains(string(a.body), budi.id) {
+		t.Errorf("a moderator who mutes a member gets %s", a.body)
+	}
+	for base, code := range map[string]gotong.Code{
+		th: gotong.CodeNotFound, ani.thread("private"): gotong.CodeNotFound, ani.group("undangan"): gotong.CodeNotFound,
+		ani.group("persetujuan"): gotong.CodeForbidden, "/v1/cases/" + ani.affair(): gotong.CodeForbidden,
+	} {
+		status := map[gotong.Code]int{gotong.CodeNotFound: 404, gotong.CodeForbidden: 403}[code]
+		mod.get(base+"/members").problem(status, code)
+	}
 }
