@@ -79,6 +79,10 @@ func TestNobodyLeadsADirectThread(t *testing.T) {
 	}
 	w.Refuse(mod, on, thread.Delete{MessageID: m.ID}, gotong.CodeForbidden)
 	w.Refuse(mod, on, thread.Review{MessageID: m.ID, Decision: thread.Hold}, gotong.CodeForbidden)
+	w.Do(server, on, thread.Report{MessageID: m.ID, Reporters: []thread.Reporter{{UserID: "mod", At: w.Now() + 1}}})
+	for _, data := range []any{thread.Review{MessageID: m.ID, Decision: thread.Hold}, thread.Open{MessageID: m.ID}} {
+		w.Refuse(mod, on, data, gotong.CodeForbidden) // a report opens it to other moderators
+	}
 	for _, a := range []gotong.Actor{boss, dewi} {
 		w.Refuse(a, on, thread.Appoint{UserID: "boss"}, gotong.CodeNotFound)
 		w.Refuse(a, on, thread.Join{}, gotong.CodeNotFound)
