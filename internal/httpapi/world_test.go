@@ -47,6 +47,7 @@ import (
 	"gotong.dev/gotong/internal/store/storetest"
 	"gotong.dev/gotong/internal/telemetry"
 	"gotong.dev/gotong/internal/view"
+	"gotong.dev/gotong/proof"
 )
 
 // world is a whole node behind its handler, with the memory store. Every answer
@@ -70,6 +71,7 @@ type world struct {
 	files  fileapi.Options
 	dir    string   // of files
 	mail   []string // addresses to which a reset token is to be sent
+	prove  func(context.Context, gotong.Partition, uint64, gotong.Stream, uint64) (proof.Event, error)
 }
 
 // node returns a server of threads beside the first one, which has read nothing yet.

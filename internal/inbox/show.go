@@ -144,7 +144,7 @@ func (l *look) open(ctx context.Context, s *Shown, i listed) (bool, error) {
 	if i.Kind == Decided && !access.Sees(row.Stored.Seq, row.Stored.Audience, row.About...) {
 		return true, nil
 	}
-	s.Event = &view.Event{Event: e, Position: row.Stored.Position, Chain: row.Stored.Chain, Erased: erased}
+	s.Event = &view.Event{Event: e, Position: row.Stored.Position, Chain: row.Stored.Chain, Erased: erased, Overlaid: row.Overlaid()}
 	s.By, s.Stream = i.By, i.Stream
 	if s.Title, err = l.title(snap, of); err != nil || i.Kind != Message {
 		return err == nil, err

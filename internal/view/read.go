@@ -53,6 +53,7 @@ type Event struct {
 	Position uint64
 	Chain    gotong.Hash
 	Erased   bool
+	Overlaid bool // later events changed what it says
 }
 
 // Read returns what a viewer may see of one stream: access, events, documents
@@ -103,7 +104,7 @@ func (v *Views) readPage(ctx context.Context, viewer gotong.Viewer, q Query, pag
 		}
 		if row := r.Stored; access.Sees(row.Seq, row.Audience, r.About...) {
 			e, erased := r.Shown(access.Sees, viewer.UserID)
-			p.Events = append(p.Events, Event{e, row.Position, row.Chain, erased})
+			p.Events = append(p.Events, Event{e, row.Position, row.Chain, erased, r.Overlaid()})
 		}
 	}
 	return p, nil

@@ -7,7 +7,6 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/httpapi"
-	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
 	"gotong.dev/gotong/proof"
 )
@@ -47,45 +46,30 @@ func (o Options) get(ctx context.Context, in *getInput) (*httpapi.Out[proof.Even
 	if err != nil {
 		return nil, gotong.NotFound()
 	}
-	row, err := o.visible(ctx, stream, in.Seq)
+	page, err := o.visible(ctx, stream, in.Seq)
 	if err != nil {
 		return nil, err
 	}
-	e, err := o.Prove(ctx, row.Stored.Partition, row.Stored.Position, stream, in.Seq)
+	e, err := o.Prove(ctx, gotong.PartitionOf(page.Head.Home), page.Events[0].Position, stream, in.Seq)
 	if err != nil {
 		return nil, err
 	}
 	// The wait may have been long: what the caller may see is decided anew.
-	if row, err = o.visible(ctx, stream, in.Seq); err != nil {
+	if page, err = o.visible(ctx, stream, in.Seq); err != nil {
 		return nil, err
 	}
-	if row.Overlaid() || row.Stored.Erased {
+	if now := &page.Events[0]; now.Overlaid || now.Erased {
 		e.Content, e.ContentSalt = nil, nil
 	}
 	return httpapi.Reply(e, nil)
 }
 
-// visible returns an event that the caller may see, or [gotong.CodeNotFound].
-func (o Options) visible(ctx context.Context, stream gotong.Stream, seq uint64) (*view.Row, error) {
+// visible reads an event that the caller may see, or returns [gotong.CodeNotFound].
+func (o Options) visible(ctx context.Context, stream gotong.Stream, seq uint64) (view.Page, error) {
 	me := httpapi.CallOf(ctx).Principal.Viewer()
 	page, err := o.Views.Read(ctx, me, view.Query{Stream: stream, From: seq - 1, To: seq, Limit: 1})
-	if err != nil {
-		return nil, err
+	if err == nil && len(page.Events) == 0 {
+		err = gotong.NotFound()
 	}
-	if len(page.Events) == 0 {
-		return nil, gotong.NotFound()
-	}
-	span := view.Span{From: seq - 1, To: seq, Limit: 1, Bytes: store.MaxReadBytes}
-	s, err := o.Views.Load(ctx, stream, []gotong.Viewer{me}, span, store.Need{}, nil)
-	if err != nil {
-		return nil, err
-	}
-	if len(s.Rows) == 0 {
-		return nil, gotong.NotFound()
-	}
-	row, err := s.Row(0)
-	if err != nil || !s.Grants[0].Sees(row.Stored.Seq, row.Stored.Audience, row.About...) {
-		return nil, gotong.NotFound()
-	}
-	return row, nil
+	return page, err
 }
