@@ -112,6 +112,52 @@ func TestAnOpenInvitationIsAClosedView(t *testing.T) {
 	}
 }
 
+// TestADeclinedRequestNamesAGroupThatOneMayKnow, and after the group admits by invitation
+// alone, which group it was is left out.
+func TestADeclinedRequestNamesAGroupThatOneMayKnow(t *testing.T) {
+	w := newWorld(t)
+	const asked = gotong.Stream("group/ent-asked")
+	w.do(ani, asked, group.CmdCreate, group.Create{Name: "Rahasia", EntityType: group.Kelompok, JoinPolicy: group.Persetujuan})
+	seq := w.do(budi, asked, group.CmdAsk, group.Ask{}).First
+	w.do(ani, asked, group.CmdReject, group.Reject{RequestID: group.RequestID(seq)})
+	want := func(title string, s gotong.Stream) {
+		t.Helper()
+		if got := w.list(0, budi, true); len(got) != 1 || got[0].Kind != inbox.Declined || got[0].Title != title || got[0].Stream != s {
+			t.Errorf("got %+v, want %q of %q", got, title, s)
+		}
+	}
+	want("Rahasia", asked)
+	w.do(ani, asked, group.CmdUpdate, group.Update{JoinPolicy: new(group.Undangan)})
+	want("", "")
+}
+
+// TestAHeldMessageIsNoItem while it is held: neither an emergency nor a reply.
+func TestAHeldMessageIsNoItem(t *testing.T) {
+	w := newWorld(t)
+	w.do(budi, rt, group.CmdJoin, group.Join{})
+	w.do(ani, rt, group.CmdAdd, group.Add{UserID: "citra", Role: group.Moderator}) // who may post an emergency
+	mine := w.post(budi, lent, "Halo").EventIDs[0]
+	for kind, post := range map[inbox.Kind]thread.Post{
+		inbox.Siaga: {Body: "Banjir", Siaga: true}, inbox.Reply: {Body: "Halo juga", ReplyTo: mine},
+	} {
+		id := w.do(citra, lent, thread.CmdPost, post).EventIDs[0]
+		decide := func(a thread.Action, want ...inbox.Kind) {
+			t.Helper()
+			w.do(ani, lent, thread.CmdReview, thread.Review{MessageID: id, Decision: a})
+			var got []inbox.Kind
+			for _, s := range w.list(0, budi, true) {
+				got = append(got, s.Kind)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s after %s: the inbox has %q, want %q", kind, a, got, want)
+			}
+		}
+		decide(thread.Hold)
+		decide(thread.Release, kind)
+		w.do(citra, lent, thread.CmdDelete, thread.Delete{MessageID: id})
+	}
+}
+
 // TestGatesOfACase: members learn of a step that somebody else proposes, and of a vote
 // that is about to close if they have not voted; nobody else does.
 func TestGatesOfACase(t *testing.T) {
