@@ -41,6 +41,21 @@ func TestTheOpenGateIsNotADefault(t *testing.T) {
 	}
 }
 
+// A timer of a window that was replaced by another one changes nothing, before and after the
+// newer one ends. It is not rejected as too early, which would keep it due.
+func TestATimerOfAnEarlierWindowIsDone(t *testing.T) {
+	v := found(t, "tuntaskan", budi)
+	g := v.propose(cases.Propose{To: "bahas"})
+	v.Do(budi, v.s, cases.Object{Gate: g.Seq, Reason: "Belum"})
+	for range 2 {
+		for _, c := range []any{cases.Close{Gate: g.Seq, Due: g.ClosesAt}, cases.Remind{Gate: g.Seq, Due: g.ClosesAt}} {
+			v.Idle(system, v.s, c)
+		}
+		v.Pass(v.gate(g.Seq).ClosesAt.Sub(v.Now()))
+	}
+	v.close(g.Seq)
+}
+
 // A voter who was removed and came back can neither replace their vote nor keep a
 // moderator from voiding it.
 func TestAReturnDoesNotShieldAVote(t *testing.T) {
