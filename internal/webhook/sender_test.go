@@ -251,6 +251,22 @@ func TestTheRegistrantGoes(t *testing.T) {
 	}
 }
 
+// TestAHeldTextIsNotSent: also where the registrant wrote it, who gets it themselves. Nor
+// is what the reviewer wrote about it.
+func TestAHeldTextIsNotSent(t *testing.T) {
+	w := newWorld(t, rules.Standard)
+	seq := w.do(wati, open, thread.CmdPost, thread.Post{Body: "held"})
+	posted, err := w.store.Load(t.Context(), store.Need{Events: []store.EventRange{{Stream: open, From: seq - 1, To: seq, Limit: 1}}})
+	w.check(err)
+	w.do(wati, open, thread.CmdReview, thread.Review{
+		MessageID: posted.Events[0][0].ID, Decision: thread.Hold, Grounds: thread.Grounds{Reasoning: "why"},
+	})
+	got := w.turn()
+	if want := []string{"gotong.message.posted", "gotong.message.held"}; !slices.Equal(types(got), want) || !slices.Equal(texts(got), []string{"", ""}) {
+		t.Errorf("sent %v with the texts %q, want %v without", types(got), texts(got), want)
+	}
+}
+
 // TestMarkov: a step of a case that was applied is the reputation engine's envelope,
 // signed over its body; nothing else is sent.
 func TestMarkov(t *testing.T) {
