@@ -115,6 +115,31 @@ func TestReadsCross(t *testing.T) {
 	})
 }
 
+// A page whose snapshot is older than the right of its reader comes after it: neither the
+// page goes out, nor does the earlier right return.
+func TestOlderReadFinishesLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, f, h := heldWorld(t, func(o *live.Options) { o.Limits.PageEvents = 2 })
+		w.commit(h, r1, say("2"), say("3"), say("4"), say("5"))
+		synctest.Wait() // no ring has them
+		c := open(t, h, "ann", live.SessionOptions{})
+		c.subscribe(r1, at(0))
+		synctest.Wait()
+		release := f.hold(1, true)
+		c.drain() // takes the first page and asks for the next
+		synctest.Wait()
+		w.commit(h, r1, gotong.Fact{Type: "renewed", Data: member{"ann"}})
+		synctest.Wait() // the new right counts
+		release()
+		for range 5 {
+			synctest.Wait()
+			c.drain()
+		}
+		c.heard("subscribed")
+		c.sees(r1, 1, 2, 6)
+	})
+}
+
 // The tail jumps over a partition that nobody follows while the first
 // subscription of it is read: the event in between is not lost.
 func TestJumpWhileSubscribing(t *testing.T) {

@@ -128,6 +128,33 @@ func TestRemovalCutsBlockedWrite(t *testing.T) {
 	}
 }
 
+// It is cut also where a read shows the removal, by another node, before the tail hears of it.
+func TestReadCutsBlockedWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, f, h := heldWorld(t, func(o *live.Options) { o.Limits.PageEvents = 2 })
+		w.commit(h, r1, say("2"), say("3"))
+		synctest.Wait() // no ring has them
+		var killed time.Time
+		ann := open(t, h, "ann", live.SessionOptions{Kill: func() { killed = time.Now() }})
+		ann.subscribe(r1, at(0))
+		synctest.Wait()
+		release := f.hold(1, false)
+		if frames, _ := ann.s.Take(nil, 1<<20); len(frames) == 0 { // and it asks for the next page
+			t.Fatal("nothing to write")
+		}
+		synctest.Wait()
+		w.commit(nil, r1, remove("ann"))
+		began := time.Now()
+		release()
+		pass(150 * time.Millisecond)
+		synctest.Wait()
+		if d := killed.Sub(began); d != 100*time.Millisecond {
+			t.Errorf("killed after %v", d)
+		}
+		ann.s.Written()
+	})
+}
+
 // Whom a change touches but does not remove goes on where he was.
 func TestAccessRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
