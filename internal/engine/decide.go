@@ -235,7 +235,9 @@ func (l *lane) append(t *task, f *gotong.Fact, commit *store.Commit, noise *nois
 		l.hold(1)
 	}
 	if len(f.Erases) > 0 {
-		l.held = maxDocs + 1 // the state may hold what was erased: begin from a fresh one
+		l.mu.Lock()
+		l.halted = true // the state may hold what was erased: begin from a fresh one
+		l.mu.Unlock()
 	}
 	l.state.Head = commit.Head()
 	return nil
