@@ -30,7 +30,7 @@ type scale struct {
 // between them breaking, and all that is promised holds.
 func TestSeveralNodes(t *testing.T) {
 	t.Parallel() // it mostly waits
-	s := scale{nodes: 2, threads: 6, followers: 24, removals: 16, trouble: 45 * time.Second, away: 6 * time.Second}
+	s := scale{nodes: 2, threads: 6, followers: 24, removals: 16, trouble: 77 * time.Second, away: 6 * time.Second}
 	if testing.Short() {
 		s.trouble, s.away, s.threads, s.followers, s.removals = 8*time.Second, 6*time.Second, 3, 6, 6
 	}
@@ -40,7 +40,7 @@ func TestSeveralNodes(t *testing.T) {
 // TestSeveralNodesOnPostgres is the same with a PostgreSQL and nothing else.
 func TestSeveralNodesOnPostgres(t *testing.T) {
 	t.Parallel() // it mostly waits
-	s := scale{nodes: 2, threads: 6, followers: 24, removals: 16, trouble: 82 * time.Second}
+	s := scale{nodes: 2, threads: 6, followers: 24, removals: 16, trouble: 88 * time.Second}
 	if testing.Short() {
 		s.trouble, s.threads, s.followers, s.removals = 8*time.Second, 3, 6, 6
 	}
