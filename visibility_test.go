@@ -46,7 +46,7 @@ func TestSees(t *testing.T) {
 }
 
 // TestSeesAll: it may say no too often, but when it says yes, every event of
-// the range is visible to him.
+// the range is visible to them.
 func TestSeesAll(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		interval := rapid.Custom(func(t *rapid.T) gotong.Interval {

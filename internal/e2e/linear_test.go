@@ -35,7 +35,7 @@ type wish struct {
 }
 
 // told is what came back: a seq (0 for a no-op), what a reader sees, or that
-// there is nothing here for him.
+// there is nothing here for them.
 type told struct {
 	seq    uint64
 	hidden bool
@@ -43,7 +43,7 @@ type told struct {
 }
 
 // The state of the model is the log of the thread, one event a line: "+ann",
-// "-ann", "ann said 17". What a reader sees is the lines from_join lets him.
+// "-ann", "ann said 17". What a reader sees is the lines from_join lets them see.
 
 // active reports whether a user is a member at the end of a log.
 func active(log, user string) bool {
@@ -51,7 +51,7 @@ func active(log, user string) bool {
 }
 
 // visible is what a user may read of a log under the policy from_join: what
-// was said and done while he was a member, his own coming with it.
+// was said and done while they were a member, their own coming with it.
 func visible(log, user string) string {
 	var b strings.Builder
 	member := false

@@ -262,7 +262,7 @@ func (w *town) talk(ctx context.Context, seen *arrivals, phase string, d time.Du
 }
 
 // withTrouble breaks things while outcasts are removed, each at another node
-// than the one that he is connected to.
+// than the one that they are connected to.
 func (w *town) withTrouble(ctx context.Context) {
 	breaking, whole := context.WithTimeout(ctx, w.scale.trouble)
 	defer whole()
@@ -372,14 +372,14 @@ func (w *town) checkOutcasts(log *logbook) (seen int) {
 	return seen
 }
 
-// outcast is somebody who follows until he is removed, at whatever node; every
-// byte that he gets is kept.
+// outcast is somebody who follows until they are removed, at whatever node; every
+// byte that they get is kept.
 type outcast struct {
 	t      *testing.T
 	user   string
 	how    client.Transport
-	target gotong.Stream // that he follows
-	from   gotong.Stream // that he is removed from: the thread, or its group
+	target gotong.Stream // that they follow
+	from   gotong.Stream // that they are removed from: the thread, or its group
 	thread string
 	client *client.Client
 	taps   *tap
@@ -419,7 +419,7 @@ func (o *outcast) run(ctx context.Context) {
 	}
 }
 
-// remove removes him at another node than his own.
+// remove removes them at another node than their own.
 func (o *outcast) remove(ctx context.Context, w *town, i int) {
 	if !o.live.within(ctx, o.t, o.user+" never got anything") {
 		return

@@ -20,7 +20,7 @@ import (
 	"gotong.dev/gotong"
 )
 
-// The ways in which somebody is connected when he is removed.
+// The ways in which somebody is connected when they are removed.
 const (
 	overWS   = "ws"
 	overSSE  = "sse"
@@ -30,7 +30,7 @@ const (
 )
 
 // victim is a user who is removed from target and stays in other. Every byte
-// that he gets is kept.
+// that they get is kept.
 type victim struct {
 	tb            testing.TB
 	url, user     string
@@ -48,7 +48,7 @@ type victim struct {
 	mu    sync.Mutex
 	epoch string
 	at    uint64 // cursor in target
-	away  bool   // target is not his any more, as he was told
+	away  bool   // target is not theirs any more, as they were told
 }
 
 // moment happens once.

@@ -144,7 +144,7 @@ func TestEditsAndDeletionsAnswerByRevision(t *testing.T) {
 	w.clock.Pass(16 * time.Minute)
 	edit(budi, `{"body":"terlambat","revision":1}`).problem(403, gotong.CodeForbidden)
 	ani.do(http.MethodDelete, m, nil, ifMatch(`"0"`)).problem(412, gotong.CodePrecondition)
-	mod.do(http.MethodDelete, m, nil, key("d1")).want(200) // not a member: no content for him
+	mod.do(http.MethodDelete, m, nil, key("d1")).want(200) // not a member: no content for them
 	a = budi.get(m).want(200)
 	if a.str("body") != "" || a.num("deleted_at_ms") <= 0 || a.num("revision") != 2 {
 		t.Errorf("%s", a.body)

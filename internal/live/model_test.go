@@ -20,7 +20,7 @@ import (
 // TestModel runs random histories on two nodes: commits of all sorts by
 // either, subscriptions, cuts and resumptions, slow and quick takers, removals
 // in the stream and in what governs it. In the end each follower has exactly
-// what the model says he may see, once and in order, with the newest text.
+// what the model says they may see, once and in order, with the newest text.
 func TestModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rapid.Check(struct{ testing.TB }{t}, func(rt *rapid.T) { newModel(rt).run() }) // without its Deadline, which is not of the bubble
@@ -229,7 +229,7 @@ func (m *model) settle() {
 	}
 }
 
-// check compares with the model. Who was removed saw some of what he might
+// check compares with the model. Who was removed saw some of what they might
 // have; who may read now has all of it.
 func (m *model) check(c *modelClient) {
 	for _, s := range m.streams {
@@ -289,7 +289,7 @@ func TestRemovalRace(t *testing.T) {
 	posts.Wait()
 }
 
-// removeOne adds a user, lets him follow for a while, removes him.
+// removeOne adds a user, lets them follow for a while, removes them.
 func removeOne(t *testing.T, w *world, h *live.Hub, s gotong.Stream, user string, n int) {
 	t.Helper()
 	w.commit(h, governing(s), add(user))

@@ -63,7 +63,7 @@ func TestStaleIsSilent(t *testing.T) {
 }
 
 // A page that was read before its reader lost the right to it is not taken,
-// also when he got another right since.
+// also when they got another right since.
 func TestPageOfAnOlderRight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, _, h := heldWorld(t)

@@ -155,7 +155,7 @@ func TestReadCutsBlockedWrite(t *testing.T) {
 	})
 }
 
-// Whom a change touches but does not remove goes on where he was.
+// Whom a change touches but does not remove goes on where they were.
 func TestAccessRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -249,7 +249,7 @@ func TestWake(t *testing.T) {
 	})
 }
 
-// TestWhisper: what a user marked as read concerns his own sessions alone.
+// TestWhisper: what a user marked as read concerns their own sessions alone.
 func TestWhisper(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -117,7 +117,7 @@ func TestFollowedWhilePublishing(t *testing.T) {
 	})
 }
 
-// TestRemovalsUnderLoad has one reader removed again and again while he asks
+// TestRemovalsUnderLoad has one reader removed again and again while they ask
 // for thirty streams and others are busy in the same partition. The long run:
 //
 //	go test -run TestRemovalsUnderLoad -v ./internal/live -removals 3000

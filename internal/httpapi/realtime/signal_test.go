@@ -45,7 +45,7 @@ func TestSignals(t *testing.T) {
 	bob.want("pong")
 }
 
-// Who may not write may not say that he is typing, and may again when the mute
+// Who may not write may not say that they are typing, and may again when the mute
 // is over.
 func TestMutedDoNotType(t *testing.T) {
 	w := newWorld(t)

@@ -88,7 +88,7 @@ func TestSchema(t *testing.T) {
 }
 
 // hidden: a schema that was made later and comes first in the search_path does not hide the
-// log, and whoever reaches its tables by either path has the same gate.
+// log, and connections that reach its tables by either path have the same gate.
 func hidden(t *testing.T, address string) {
 	t.Helper()
 	opened(t, address, Options{})
