@@ -230,7 +230,7 @@ func TestKill(t *testing.T) {
 	terminate(t, server)
 	log := readLog(t, dir)
 	unheard := l.check(log)
-	t.Logf("%d kills (%d before the server listened), %d acknowledged, all there; %d written that nobody was told of; %d events in all",
+	t.Logf("%d kills (%d before the server listened), %d acknowledged, all there; %d written without an acknowledgement; %d events in all",
 		kills, early, len(l.written), unheard, log.events)
 }
 

@@ -20,7 +20,7 @@ import (
 	"gotong.dev/gotong"
 )
 
-// The ways in which somebody is connected when they are removed.
+// How a victim is connected at the moment of the removal.
 const (
 	overWS   = "ws"
 	overSSE  = "sse"
@@ -48,7 +48,7 @@ type victim struct {
 	mu    sync.Mutex
 	epoch string
 	at    uint64 // cursor in target
-	away  bool   // target is not theirs any more, as they were told
+	away  bool   // the server has reported the removal from target
 }
 
 // moment happens once.

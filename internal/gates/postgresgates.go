@@ -186,7 +186,7 @@ func (p *onPostgres) survives(ctx context.Context, f *findings) error {
 		return err
 	}
 	if notes, ok := s.(interface{ Notes() []string }); ok {
-		for i, note := range notes.Notes() { // the first one is what a write survives, others are troubles
+		for i, note := range notes.Notes() { // the first one is what a write survives, the others are faults
 			if i == 0 {
 				f.goodf("%s", note)
 				continue

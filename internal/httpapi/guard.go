@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -139,14 +138,15 @@ func newID(now gotong.Instant) string {
 // public returns err as the client receives it. An internal error is logged
 // under the trace id.
 func (g *guard) public(ctx context.Context, err error) error {
-	coded := store.Coded(err)
-	if coded == nil && errors.Is(err, context.DeadlineExceeded) { // of a database that does not answer
+	switch coded := store.Coded(err); {
+	case coded != nil:
+		err = coded
+	case errors.Is(err, context.DeadlineExceeded): // the database does not answer
 		g.note(ctx, err)
-		coded = store.CodedWrite(err)
-	} else if coded == nil && ctx.Err() != nil { // the client left before the end
-		coded = store.CodedWrite(err)
+		err = store.CodedWrite(err)
+	case ctx.Err() != nil: // the client left before the end
+		err = store.CodedWrite(err)
 	}
-	err = cmp.Or(coded, err)
 	g.note(ctx, err)
 	return problem(ctx, err)
 }

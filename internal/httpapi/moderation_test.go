@@ -123,8 +123,8 @@ func TestTheTextsOfReportsGoWithTheMessage(t *testing.T) {
 	}
 }
 
-// TestAMessageFromBeforeHasNoModeration: a member who may not see a message does not learn
-// how it was decided about, not even as an admin.
+// TestAMessageFromBeforeHasNoModeration: the server shows no decision about a message to a
+// member who may not see that message, not even to an admin.
 func TestAMessageFromBeforeHasNoModeration(t *testing.T) {
 	v := newVillage(t)
 	v.ani.do("PUT", v.th+"/history", map[string]any{"policy": "from_join"}).want(200)

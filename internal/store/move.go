@@ -165,11 +165,18 @@ func (r *Restoring) Check(eras Eras) error {
 // a partition are not neighbours in their order.
 func (r *Restoring) checkOnce() error {
 	seen, ends := map[any]bool{}, map[any]uint64{}
-	bad := false
-	once := func(key any) { bad = bad || seen[key]; seen[key] = true }
+	bad := ""
+	once := func(key any) {
+		if seen[key] {
+			bad = "a row comes twice"
+		}
+		seen[key] = true
+	}
 	next := func(of any, first, last uint64) {
-		end, known := ends[of]
-		bad, ends[of] = bad || known && first != end+1, last
+		if end, known := ends[of]; known && first != end+1 {
+			bad = "commits do not follow each other"
+		}
+		ends[of] = last
 	}
 	for _, c := range r.Records() {
 		if once(c.Request); c.Position > 0 {
@@ -192,8 +199,8 @@ func (r *Restoring) checkOnce() error {
 	for _, row := range r.Rows.Jobs {
 		once([2]string{row.Queue, row.ID})
 	}
-	if bad {
-		return fmt.Errorf("%w: a row comes twice in a step of a copy, or commits do not follow each other", ErrMalformed)
+	if bad != "" {
+		return fmt.Errorf("%w: in a step of a copy, %s", ErrMalformed, bad)
 	}
 	return nil
 }

@@ -29,12 +29,19 @@ var (
 	system = communitytest.System()
 )
 
+// opened returns a case of ani's on one of the tracks.
+func opened(t *testing.T, tracks *cases.Tracks, track string) *village {
+	t.Helper()
+	c, g := rules(tracks)
+	v := &village{World: communitytest.Run(t, c, g, user.Kind()), t: t, s: cases.StreamOf("ani", "r1")}
+	v.Do(ani, v.s, cases.Create{ScopeID: "rt05", Track: track, Title: "Selokan mampet", Privacy: cases.Public})
+	return v
+}
+
 // found returns a case of ani's on the track, with these members beside her.
 func found(t *testing.T, track string, members ...gotong.Actor) *village {
 	t.Helper()
-	c, g := rules(cases.BuiltIn())
-	v := &village{World: communitytest.Run(t, c, g, user.Kind()), t: t, s: cases.StreamOf("ani", "r1")}
-	v.Do(ani, v.s, cases.Create{ScopeID: "rt05", Track: track, Title: "Selokan mampet", Privacy: cases.Public})
+	v := opened(t, cases.BuiltIn(), track)
 	for _, m := range members {
 		v.Do(ani, v.s, cases.Seating{UserID: m.UserID, TrackRoles: []cases.Role{cases.Participant}})
 	}
@@ -345,9 +352,19 @@ func (v *village) propose2() cases.Gate {
 	return v.propose(cases.Propose{To: "rancang"})
 }
 
+// ronda returns a case of ani's on the track ronda of this file.
+func ronda(t *testing.T, file string) *village {
+	t.Helper()
+	tracks, err := cases.Load(map[string][]byte{"ronda.yaml": []byte(file)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return opened(t, tracks, "ronda")
+}
+
 // TestNoLaxerGateIsChosen, whatever it is laxer in.
 func TestNoLaxerGateIsChosen(t *testing.T) {
-	tracks, err := cases.Load(map[string][]byte{"ronda.yaml": []byte(`
+	v := ronda(t, `
 profiles:
   strict: {gate: vote, window: 24h, quorum: 30, threshold: 60, secret: true}
   lower:  {gate: vote, window: 24h, quorum: 30, threshold: 50, secret: true}
@@ -356,13 +373,7 @@ profiles:
   hasty:  {gate: consent, window: 12h, vote: strict}
 tracks: {ronda: {stages: [keresahan, bahas, rancang], edges: [
   {from: keresahan, to: bahas, gate: strict}, {from: keresahan, to: rancang, gate: agreed}, {from: bahas, to: rancang, gate: strict}]}}
-`)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, g := rules(tracks)
-	v := &village{World: communitytest.Run(t, c, g, user.Kind()), t: t, s: cases.StreamOf("ani", "r1")}
-	v.Do(ani, v.s, cases.Create{ScopeID: "rt05", Track: "ronda", Title: "Selokan mampet", Privacy: cases.Public})
+`)
 	for profile, to := range map[string]string{"lower": "bahas", "shown": "bahas", "hasty": "rancang"} {
 		v.Refuse(ani, v.s, cases.Propose{From: "keresahan", To: to, Profile: profile}, gotong.CodeInvalid)
 	}
@@ -372,16 +383,10 @@ tracks: {ronda: {stages: [keresahan, bahas, rancang], edges: [
 // TestPartiesOfADispute: the author and the PICs are parties, also if they did nothing;
 // another member who did nothing is none.
 func TestPartiesOfADispute(t *testing.T) {
-	tracks, err := cases.Load(map[string][]byte{"ronda.yaml": []byte(`
+	v := ronda(t, `
 profiles: {uji: {gate: challenge, window: 24h, quorum: 10, threshold: 50, challenge: 24h, dispute: 24h}}
 tracks: {ronda: {stages: [keresahan, bahas], edges: [{from: keresahan, to: bahas, gate: uji}]}}
-`)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, g := rules(tracks)
-	v := &village{World: communitytest.Run(t, c, g, user.Kind()), t: t, s: cases.StreamOf("ani", "r1")}
-	v.Do(ani, v.s, cases.Create{ScopeID: "rt05", Track: "ronda", Title: "Selokan mampet", Privacy: cases.Public})
+`)
 	for who, role := range map[string]cases.Role{"budi": cases.PIC, "citra": cases.PIC, "dedi": cases.Participant, "eka": cases.Participant} {
 		v.Do(ani, v.s, cases.Seating{UserID: who, TrackRoles: []cases.Role{role}})
 	}

@@ -45,8 +45,7 @@ func TestSignals(t *testing.T) {
 	bob.want("pong")
 }
 
-// Who may not write may not say that they are typing, and may again when the mute
-// is over.
+// The server drops the typing signals of a muted member until the mute ends.
 func TestMutedDoNotType(t *testing.T) {
 	w := newWorld(t)
 	stream := w.thread("ann", "bob")

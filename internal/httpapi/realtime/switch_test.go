@@ -185,8 +185,8 @@ func TestFollowerGetsTheVisibleLogAcrossTransports(t *testing.T) {
 	}
 }
 
-// TestAReactionFromAGapIsNotShown: a message that a reader sees comes without a reaction
-// from the time in which they were not a member.
+// TestAReactionFromAGapIsNotShown: a reader gets a message without the reactions that were
+// added while they were no member.
 func TestAReactionFromAGapIsNotShown(t *testing.T) {
 	w := newWorld(t)
 	s := w.thread("ann", "bob")

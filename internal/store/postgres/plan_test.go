@@ -80,8 +80,8 @@ type node struct {
 	Plans    []node
 }
 
-// whole returns the tables of which the plan reads all rows, and notes the indexes that
-// it uses.
+// whole returns the tables that the plan reads entirely. It notes the indexes that the plan
+// uses.
 func (n node) whole(indexes map[string]bool) (list []string) {
 	indexes[n.Index] = true
 	if strings.HasPrefix(n.Type, "Seq Scan") || strings.Contains(n.Type, "Index") && n.Cond == "" {
@@ -93,14 +93,13 @@ func (n node) whole(indexes map[string]bool) (list []string) {
 	return list
 }
 
-// ofFixedSize are tables that have as many rows in a large log. The server's own, of which
-// it has statistics, are read the way that is faster.
+// ofFixedSize are tables that do not grow with the log.
 var ofFixedSize = []string{"partitions", "meta", "migrations"}
 
-// explain checks that every statement finds its rows by an index, also if it was
-// planned while the tables were empty, and that every index serves a statement if the
-// whole suite has run. That a table is empty is not looked up by one,
-// and a page as large as an empty table reads it as a whole.
+// explain plans every statement while the tables are empty, and checks that it finds its
+// rows by an index. If the whole suite has run, every index must serve a statement. Three
+// kinds may read a whole table: the question whether a table is empty, which is taken out,
+// a page that is as large as an empty table, and reads of the server's own tables.
 func (s *statements) explain(t *testing.T, address string) {
 	t.Helper()
 	opened, err := Open(t.Context(), address, Options{Collections: s.collections, Now: func() gotong.Instant { return 1 }})

@@ -160,7 +160,7 @@ func (s *Store) prepare(ctx context.Context) error {
 }
 
 // Notes returns what an operator should know about the server: first what an
-// acknowledged write survives, then what is wrong with the connection.
+// acknowledged write survives, then each fault of the connection, with its remedy after "; ".
 func (s *Store) Notes() []string { return s.notes }
 
 // Guard returns what the store knows of its servers, for other connections to them.

@@ -173,8 +173,8 @@ var errNothing = errors.New("postgres: nothing to write")
 // because a database can hold several logs, and a search_path several schemas.
 const gate = "(" + "1198486631, 'meta'::regclass::oid::int)"
 
-// setForms has bytes come as pgx reads them where it prepares nothing. (array_nulls is for
-// the same case: else the server would take a NULL in an array for the text.)
+// setForms has the server send bytes as pgx reads them where it prepares nothing. There,
+// selectLimits needs array_nulls too: else the server stores a NULL of an array as a text.
 const setForms = "set_config('bytea_output', 'hex', true)"
 
 // A transaction looks rows up by their keys. It plans its statements once, without a
